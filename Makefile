@@ -1,0 +1,50 @@
+# The first of these that runs, is new enough and can make an environment.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-full check bench dashboards lock compose-test
+
+help: ## What can be made here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## Make .venv and install everything into it
+
+$(STAMP): pyproject.toml requirements-dev.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 with venv is needed (Debian: apt install python3-venv), or make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--config-settings editable_mode=compat -e .  # a plain path: sees packages made later
+	@touch $@
+
+run: $(STAMP) ## The main job: start a real Triton, measure the super-resolution model, print the table
+	$(BIN)/locust -f locustfiles/sr.py --headless
+
+test: $(STAMP) ## The tests (a few minutes)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-full: $(STAMP) ## All tests, the slow suites too
+	$(BIN)/python -m pytest -o faulthandler_timeout=1800
+
+check: $(STAMP) ## Format, lint, strict types, architecture, tests: what CI runs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(MAKE) --no-print-directory test
+
+bench: $(STAMP) ## Compare with Perf Analyzer, h2load and tritonclient in one run (half an hour)
+	$(BIN)/python -m benchmarks
+
+dashboards: $(STAMP) ## Write grafana/dashboards/ anew from grafana/source/
+	$(BIN)/python -m grafana.source
+
+compose-test: $(STAMP) ## Bring infra/compose.yaml up for real, with stand-ins for images (root, Debian's Docker)
+	$(BIN)/python -m infra.compose_test
+
+lock: ## Resolve requirements-dev.lock anew (needs uv)
+	uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 --extra dev --extra embedded --extra agent -o requirements-dev.lock pyproject.toml
