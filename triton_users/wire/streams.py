@@ -1,0 +1,80 @@
+"""The open streams of a connection, and the one way in which they end."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any
+
+from triton_users.wire import frames
+from triton_users.wire.errors import ErrorCode, ProtocolError
+from triton_users.wire.outgoing import Buffers, Outgoing
+from triton_users.wire.response import Response
+from triton_users.wire.status import Status
+
+
+class Streams:
+    """``live`` is the one truth about which streams are open. Beside it stands only what few streams need:
+    a ``Response`` while a part of one was parsed, an entry in ``outgoing`` while a request is unsent.
+
+    ``ok``, ``other`` and ``out`` gather what the next ``Received`` will hold.
+    """
+
+    def __init__(self, outgoing: Outgoing, window: int) -> None:
+        self.live: dict[int, object] = {}
+        self.responses: dict[int, Response] = {}
+        self.next_id = 1
+        self.unsent = outgoing.pending
+        self._outgoing = outgoing
+        self._window = window
+        self.ok: list[tuple[Any, ...]] = []
+        self.other: list[tuple[object, int, bytes]] = []
+        self.out: Buffers = []
+
+    def check_known(self, stream_id: int) -> None:
+        """A stream that we never opened is the server's fault; one that has ended may have crossed."""
+        idle = self._outgoing.first_unopened(self.next_id) if self.unsent else self.next_id
+        if not stream_id & 1 or stream_id >= idle:
+            raise ProtocolError(f"a frame on stream {stream_id}, which was never opened")
+
+    def busy(self) -> Container[int]:
+        """The streams that are more than an entry in ``live``."""
+        if not self.unsent:
+            return self.responses
+        return self.responses.keys() | self.unsent.keys() if self.responses else self.unsent
+
+    def response(self, stream_id: int) -> Response:
+        """The response of a live stream."""
+        response = self.responses.get(stream_id)
+        if response is None:
+            response = self.responses[stream_id] = Response(self._window)
+        return response
+
+    def wanted(self, stream_id: int) -> bool:
+        """Whether somebody waits for the message of a live stream."""
+        ticket = self.live[stream_id]
+        return ticket is not None and type(ticket) is not tuple
+
+    def end(self, stream_id: int, status: int, payload: bytes) -> None:
+        """Report the end of a live stream."""
+        ticket = self.live.pop(stream_id)
+        self.responses.pop(stream_id, None)
+        if self._outgoing.drop(stream_id):
+            # Answered before all was sent: the stream stays open on our side until we say so.
+            self.out.append(frames.reset(stream_id, ErrorCode.NO_ERROR))
+        if type(ticket) is tuple and status == Status.OK:
+            self.ok.append(ticket)
+        else:
+            self.other.append((ticket, int(status), b"" if ticket is None else payload))
+
+    def refuse_above(self, last: int, reason: bytes) -> None:
+        """End what a GOAWAY leaves unprocessed: streams above the last id, and all that are unopened."""
+        refused = set(self._outgoing.drop_unopened())
+        refused.update(stream_id for stream_id in self.live if stream_id > last)
+        for stream_id in sorted(refused):
+            self._outgoing.drop(stream_id)
+            self.end(stream_id, Status.UNAVAILABLE, reason)
+
+    def pump(self, out: Buffers) -> None:
+        """Write what has room now; requests that expired before they were sent end here."""
+        for _ in range(self._outgoing.pump(out, self.live)):
+            self.other.append((None, int(Status.CANCELLED), b""))
