@@ -1,0 +1,68 @@
+"""A channel's listener that keeps what it hears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gevent
+
+from triton_users.clock import now_ns
+from triton_users.net import Channel, Ticket
+from triton_users.wire import Encoded, Head, encode
+
+
+def item(message: bytes = b"message") -> Encoded:
+    return encode(Head(b"/test.Service/Echo"), message)
+
+
+def until(true: Callable[[], bool], limit_s: float = 5.0) -> None:
+    """Let the hub run until something holds."""
+    with gevent.Timeout(limit_s, AssertionError("it never came true")):
+        while not true():
+            gevent.sleep(0.001)
+
+
+class ChannelLog:
+    """Sends load requests by ``channel`` and hears of their ends. ``slots``: keep as many in flight, as a
+    closed loop does."""
+
+    def __init__(self, channel: Channel, slots: int = 0) -> None:
+        self.channel = channel
+        self.slots = slots
+        self.sent = 0
+        self.refused = 0
+        self.ok: list[tuple[Ticket, int]] = []
+        self.failures: list[tuple[Ticket, int, str]] = []
+        self.failed_at: list[int] = []
+        self.changes: list[tuple[bool, str]] = []
+        self.raises: Exception | None = None
+        channel.listen(self, self.changed)
+
+    def send(self, count: int = 1, message: bytes = b"message", arrivals: list[int] | None = None) -> bool:
+        taken = self.channel.send([item(message)] * count, arrivals, now_ns())
+        if taken:
+            self.sent += count
+        else:
+            self.refused += count
+        return taken
+
+    def room(self, now: int) -> None:
+        if self.raises:
+            raise self.raises
+        free = self.slots - self.channel.slots_held
+        if free > 0 and self.channel.ready:
+            self.send(free)
+
+    def done(self, tickets: list[Ticket], now: int) -> None:
+        if self.raises:
+            raise self.raises
+        self.ok += [(ticket, now) for ticket in tickets]
+
+    def failed(self, ticket: Ticket, status: int, message: bytes, now: int) -> None:
+        self.failures.append((ticket, status, message.decode()))
+        self.failed_at.append(now)
+
+    def changed(self, usable: bool, reason: str) -> None:
+        self.changes.append((usable, reason))
+        if usable and self.slots:
+            self.room(0)

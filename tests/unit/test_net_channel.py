@@ -1,0 +1,258 @@
+"""A channel over the lives and deaths of its connections: it reconnects, and it leaves when asked to."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+import triton_users.net.connection as connection_module
+from tests.fakes.channel_log import ChannelLog, item, until
+from tests.fakes.peer import Link, Peer, later, silent
+from triton_users.clock import now_ns
+from triton_users.net import Channel, RpcError
+from triton_users.units import NS_PER_MS, NS_PER_S
+from triton_users.wire import Connection as Wire
+from triton_users.wire import Status
+
+PATH = "/test.Service/Echo"
+UNAVAILABLE = int(Status.UNAVAILABLE)
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    with gevent.Timeout(20, AssertionError("the test hangs")):
+        yield
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    with Peer() as made:
+        yield made
+        assert all(link.broken is None for link in made.links)
+
+
+@pytest.fixture
+def channel(peer: Peer) -> Iterator[Channel]:
+    made = Channel(peer.url)
+    yield made
+    made.close(0)
+
+
+# Connecting
+
+
+def test_connect_waits_for_a_server_that_comes_late(peer: Peer, channel: Channel) -> None:
+    peer.refuse()
+    gevent.spawn_later(0.2, peer.listen)
+    channel.connect()
+    assert channel.connected
+
+
+def test_connect_says_why_there_is_nobody(peer: Peer, channel: Channel) -> None:
+    peer.refuse()
+    started = now_ns()
+    with pytest.raises(RpcError, match="Connection refused") as caught:
+        channel.connect(200 * NS_PER_MS)
+    assert caught.value.status == "UNAVAILABLE"
+    assert 150 * NS_PER_MS < now_ns() - started < NS_PER_S
+    peer.listen()
+    gevent.sleep(0.2)
+    assert not peer.links  # nobody waits any more: no attempts go on behind the caller's back
+
+
+def test_a_port_that_is_no_grpc_port_is_told_so(
+    peer: Peer, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Link, "flush", lambda link: None)
+    peer.welcome = lambda link: link.raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with pytest.raises(RpcError, match="does it speak HTTP/2"):
+        channel.connect(100 * NS_PER_MS)
+
+
+def test_a_call_connects_by_itself_and_waits_while_the_server_is_away(peer: Peer, channel: Channel) -> None:
+    assert channel.call(PATH, b"one") == b"one"
+    peer.refuse()
+    peer.link.close()
+    until(lambda: not channel.connected)
+    gevent.spawn_later(0.1, peer.listen)
+    assert channel.call(PATH, b"two") == b"two"
+
+
+def test_attempts_become_rarer(peer: Peer) -> None:
+    attempts: list[int] = []
+
+    def connect(host: str, port: int, timeout_s: float) -> connection_module.Stream:
+        attempts.append(now_ns())
+        raise connection_module.ConnectionLost("refused")
+
+    channel = Channel(peer.url, connect=connect)
+    with pytest.raises(RpcError):
+        channel.connect(1500 * NS_PER_MS)
+    channel.close(0)
+    assert 3 <= len(attempts) <= 8  # 50 + 100 + 200 + 400 + 800 ms, each give or take a fifth
+    gaps = [later - earlier for earlier, later in itertools.pairwise(attempts)]
+    assert gaps[-1] > 3 * gaps[0]
+
+
+def test_a_server_that_accepts_and_hangs_up_is_not_hammered(peer: Peer, channel: Channel) -> None:
+    channel.connect()
+    log = ChannelLog(channel, slots=8)
+    peer.answer = lambda link, stream_id, message: link.close()
+    log.room(0)
+    gevent.sleep(1.2)
+    assert len(peer.links) <= 8, "reconnected in a storm"
+    assert len(log.failures) <= 8 * len(peer.links)
+    assert {status for _, status, _ in log.failures} == {UNAVAILABLE}
+
+
+# The server leaves
+
+
+def test_goaway_lets_what_is_in_flight_finish_and_nothing_fails(peer: Peer, channel: Channel) -> None:
+    peer.answer = later(0.05)
+    channel.connect()
+    log = ChannelLog(channel, slots=8)
+    log.room(0)
+    until(lambda: len(peer.requests) == 8)
+    peer.link.goaway()
+    until(lambda: len(peer.links) == 2)
+    until(lambda: len(log.ok) > 40)
+    log.slots = 0
+    until(lambda: not channel.in_flight)
+    assert len(log.ok) == log.sent
+    assert not log.failures
+    assert channel.connections_lost == 0
+    until(lambda: not peer.links[0].open)  # the old one is closed once it is idle
+
+
+def test_requests_between_two_connections_wait(peer: Peer, channel: Channel) -> None:
+    channel.connect()
+    log = ChannelLog(channel)
+    peer.link.goaway()
+    until(lambda: not channel.connected)
+    assert channel.ready
+    arrival = now_ns() - 5
+    assert log.send(3, arrivals=[arrival] * 3)
+    caller = gevent.spawn(channel.call, PATH, b"me too")
+    assert channel.in_flight >= 3
+    until(lambda: len(log.ok) == 3)
+    assert caller.get(timeout=5) == b"me too"
+    assert all(ticket[0] == arrival for ticket, _ in log.ok)
+    assert not log.failures
+
+
+def test_what_waits_fails_when_there_is_no_successor(peer: Peer, channel: Channel) -> None:
+    channel.connect()
+    log = ChannelLog(channel)
+    peer.refuse()
+    peer.link.goaway()
+    until(lambda: not channel.connected)
+    assert log.send(3)
+    caller = gevent.spawn(channel.call, PATH, b"me too")
+    until(lambda: len(log.failures) == 3)
+    assert all(ticket[1] == 0 for ticket, _, _ in log.failures), "never sent"
+    with pytest.raises(RpcError, match="refused"):
+        caller.get(timeout=5)
+    assert not channel.ready
+    assert log.send(1) is False
+    assert log.changes[-1][0] is False
+    peer.listen()
+    until(lambda: channel.connected)
+    assert log.changes[-1] == (True, "")
+
+
+def test_streams_above_the_last_id_fail_and_the_others_finish(peer: Peer, channel: Channel) -> None:
+    peer.answer = silent
+    channel.connect()
+    log = ChannelLog(channel)
+    log.send(4)
+    until(lambda: len(peer.requests) == 4)
+    peer.link.goaway(last=3)
+    until(lambda: len(log.failures) == 2)
+    assert {status for _, status, _ in log.failures} == {UNAVAILABLE}
+    peer.links[0].respond(1, b"")
+    peer.links[0].respond(3, b"")
+    until(lambda: len(log.ok) == 2)
+
+
+def test_a_goaway_with_every_connection_is_no_storm(peer: Peer, channel: Channel) -> None:
+    """A proxy that shuts down takes connections and sends them away at once."""
+    peer.welcome = lambda link: gevent.spawn(link.goaway, 0)
+    with pytest.raises(RpcError):
+        channel.connect(NS_PER_S)
+    assert len(peer.links) <= 8
+
+
+def test_used_up_stream_ids_disturb_nobody(
+    peer: Peer, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "Wire", functools.partial(Wire, max_stream_id=41))
+    channel.connect()
+    log = ChannelLog(channel, slots=8)
+    log.room(0)
+    until(lambda: len(log.ok) > 300)
+    log.slots = 0
+    until(lambda: not channel.in_flight)
+    assert log.send(50)  # more than one connection has ids for
+    until(lambda: not channel.in_flight)
+    assert len(log.ok) == log.sent
+    assert not log.failures
+    assert len(peer.links) > 300 // 21
+    assert channel.connections_lost == 0
+    assert all(max(link.heads, default=1) <= 41 for link in peer.links)
+
+
+# No connection
+
+
+def test_without_a_connection_arrivals_are_refused_and_slots_wait(peer: Peer, channel: Channel) -> None:
+    channel.connect()
+    log = ChannelLog(channel, slots=4)
+    log.room(0)
+    until(lambda: len(log.ok) > 20)
+    peer.refuse()
+    peer.link.close()
+    until(lambda: not channel.ready)
+    failed, sent = len(log.failures), log.sent
+    assert failed <= 4
+    gevent.sleep(0.3)
+    assert (len(log.failures), log.sent) == (failed, sent), "slots do not spin"
+    assert log.send(1) is False
+    with pytest.raises(RpcError) as caught:
+        channel.send_call(item(), None, now_ns())
+    assert caught.value.status == "UNAVAILABLE"
+    done = len(log.ok)
+    peer.listen()
+    until(lambda: len(log.ok) > done + 20)
+    log.slots = 0
+    until(lambda: not channel.in_flight)
+    assert len(log.ok) + len(log.failures) == log.sent
+
+
+# Several connections
+
+
+def test_several_connections_share_the_load_and_one_that_breaks_is_replaced(peer: Peer) -> None:
+    channel = Channel(peer.url, connections=3)
+    peer.answer = later(0.01)
+    channel.connect()
+    log = ChannelLog(channel)
+    for _ in range(9):
+        log.send(1)
+    until(lambda: len(peer.requests) == 9)
+    assert sorted(len(link.heads) for link in peer.links) == [3, 3, 3]
+    until(lambda: len(log.ok) == 9)
+    log.slots = 9
+    log.room(0)
+    peer.links[0].abort()
+    until(lambda: len(peer.links) == 4)
+    until(lambda: len(log.ok) > 60)
+    log.slots = 0
+    until(lambda: not channel.in_flight)
+    assert len(log.ok) + len(log.failures) == log.sent
+    assert len(log.failures) <= 9
+    channel.close()

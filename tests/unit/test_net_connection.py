@@ -1,0 +1,227 @@
+"""One connection against a server of h2: what it sends is legal, and what ends is booked once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from tests.fakes.channel_log import ChannelLog, until
+from tests.fakes.peer import Link, Peer, silent
+from tests.unit.wire_server import GRPC_HEADERS, OK_TRAILERS, answer, block, frame, headers, prefixed
+from triton_users.net import Channel, RpcError
+from triton_users.wire import frames
+
+PATH = "/test.Service/Echo"
+INITIAL_WINDOW, MAX_FRAME, MAX_STREAMS = 4, 5, 3
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    with gevent.Timeout(20, AssertionError("the test hangs")):
+        yield
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    with Peer() as made:
+        yield made
+        assert all(link.broken is None for link in made.links)
+
+
+@pytest.fixture
+def channel(peer: Peer) -> Iterator[Channel]:
+    made = Channel(peer.url)
+    yield made
+    made.close(0)
+
+
+def test_a_call_and_its_answer(channel: Channel, peer: Peer) -> None:
+    assert channel.call(PATH, b"hello") == b"hello"
+    assert channel.in_flight == channel.slots_held == 0
+
+
+@pytest.mark.parametrize("size", [0, 1, 16_384, 100_000, 3_000_000])
+def test_any_size_both_ways(channel: Channel, size: int) -> None:
+    message = bytes(i % 251 for i in range(1000)) * (size // 1000) + b"x" * (size % 1000)
+    assert channel.call(PATH, message) == message
+
+
+def test_tiny_windows_and_frames(channel: Channel, peer: Peer) -> None:
+    peer.settings = {INITIAL_WINDOW: 7}
+    assert channel.call(PATH, b"y" * 500) == b"y" * 500
+    known = peer.link.acknowledged()
+    peer.link.settings(INITIAL_WINDOW_SIZE=100_000, MAX_FRAME_SIZE=20_000)
+    until(lambda: peer.link.acknowledged() > known)  # h2 checks frames that come with it by the old size
+    assert channel.call(PATH, b"z" * 300_000) == b"z" * 300_000
+    peer.link.settings(INITIAL_WINDOW_SIZE=1)
+    assert channel.call(PATH, b"w" * 100) == b"w" * 100
+
+
+def test_one_stream_at_a_time_when_the_server_wants_it_so(channel: Channel, peer: Peer) -> None:
+    peer.settings = {MAX_STREAMS: 1}
+    channel.connect()
+    log = ChannelLog(channel)
+    log.send(20)
+    until(lambda: len(log.ok) == 20)
+    assert peer.link.broken is None
+
+
+def test_a_slow_reader_gets_all_of_it(channel: Channel, peer: Peer) -> None:
+    channel.connect()
+    peer.link.slow_bytes = 1 << 17
+    message = b"s" * 8_000_000  # more than the socket's buffers
+    assert channel.call(PATH, message) == message
+
+
+def test_pings_are_answered_and_settings_acknowledged(channel: Channel, peer: Peer) -> None:
+    channel.connect()
+    peer.link.ping()
+    until(lambda: any(type(e).__name__ == "PingAckReceived" for e in peer.link.events))
+    peer.link.settings(MAX_FRAME_SIZE=1 << 15)
+    until(lambda: any(type(e).__name__ == "SettingsAcknowledged" for e in peer.link.events))
+    assert channel.call(PATH, b"after") == b"after"
+
+
+def padded_and_continued(link: Link, stream_id: int, message: bytes) -> None:
+    raw = block(GRPC_HEADERS)
+    data = bytes([9]) + prefixed(message) + bytes(9)
+    link.raw(
+        frame(frames.HEADERS, 0, stream_id, raw[:3])
+        + frame(frames.CONTINUATION, 0, stream_id, raw[3:5])
+        + frame(frames.CONTINUATION, frames.END_HEADERS, stream_id, raw[5:])
+        + frame(frames.DATA, frames.PADDED, stream_id, data)
+        + headers(stream_id, OK_TRAILERS, end=True)
+    )
+
+
+def test_padding_and_continuation(channel: Channel, peer: Peer) -> None:
+    peer.answer = padded_and_continued
+    assert channel.call(PATH, b"padded") == b"padded"
+
+
+def byte_by_byte(link: Link, stream_id: int, message: bytes) -> None:
+    def drip() -> None:
+        for byte in answer(stream_id, message):
+            link.raw(bytes([byte]))
+            gevent.sleep(0)
+
+    gevent.spawn(drip)
+
+
+def test_an_answer_in_single_bytes(channel: Channel, peer: Peer) -> None:
+    peer.answer = byte_by_byte
+    assert channel.call(PATH, b"slowly") == b"slowly"
+
+
+def test_a_large_answer_that_nobody_wants_is_discarded(channel: Channel, peer: Peer) -> None:
+    """The kernel drops it (MSG_TRUNC); the stream of frames stays in step over many of them."""
+    peer.answer = lambda link, stream_id, message: link.respond(stream_id, bytes(2_000_000))
+    channel.connect()
+    log = ChannelLog(channel)
+    for _ in range(5):
+        log.send(2)
+        until(lambda: not channel.in_flight)
+    assert len(log.ok) == 10
+    peer.answer = lambda link, stream_id, message: link.respond(stream_id, message)
+    assert channel.call(PATH, b"in step") == b"in step"
+
+
+def test_errors_reach_the_caller_with_status_and_text(channel: Channel, peer: Peer) -> None:
+    peer.answer = lambda link, stream_id, message: link.fail(stream_id, 5, "no such model")
+    with pytest.raises(RpcError, match="no such model") as caught:
+        channel.call(PATH, b"")
+    assert caught.value.status == "NOT_FOUND"
+
+
+def test_a_reset_fails_its_stream_alone(channel: Channel, peer: Peer) -> None:
+    peer.answer = lambda link, stream_id, message: link.reset(stream_id, 8)
+    with pytest.raises(RpcError, match="CANCEL"):
+        channel.call(PATH, b"")
+    peer.answer = lambda link, stream_id, message: link.respond(stream_id, message)
+    assert channel.call(PATH, b"next") == b"next"
+    assert len(peer.links) == 1
+
+
+def test_what_ended_before_a_fault_counts(channel: Channel, peer: Peer) -> None:
+    peer.answer = silent
+    channel.connect()
+    log = ChannelLog(channel)
+    log.send(3)
+    until(lambda: len(peer.requests) == 3)
+    bad = frame(frames.DATA, 0, 2, b"even streams are the server's")
+    peer.link.raw(answer(1) + answer(3) + bad)
+    until(lambda: len(log.ok) + len(log.failures) == 3)
+    assert len(log.ok) == 2
+    assert "broke the protocol" in log.failures[0][2]
+    assert channel.connections_lost == 1
+
+
+def test_what_was_answered_before_a_broken_pipe_counts(channel: Channel, peer: Peer) -> None:
+    """The write fails first; the answers lie in the socket still."""
+    peer.answer = silent
+    channel.connect()
+    log = ChannelLog(channel)
+    log.send(2)
+    until(lambda: len(peer.requests) == 2)
+    link = peer.link
+    link.open = False
+    link._reader.kill()
+    link._sock.sendall(answer(1) + answer(3))
+    link._sock.close()
+    # Nothing of the hub runs between these: the first write brings the peer's RST, the second EPIPE.
+    for _ in range(3):
+        log.send(1)
+    until(lambda: len(log.ok) + len(log.failures) == log.sent)
+    assert len(log.ok) == 2
+    assert {status for _, status, _ in log.failures} == {14}
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_a_server_that_hangs_up_fails_what_is_in_flight(channel: Channel, peer: Peer, how: str) -> None:
+    peer.answer = silent
+    channel.connect()
+    log = ChannelLog(channel)
+    log.send(4)
+    until(lambda: len(peer.requests) == 4)
+    getattr(peer.link, how)()
+    until(lambda: len(log.failures) == 4)
+    assert not channel.in_flight
+    until(lambda: channel.connected)  # it comes back by itself
+    assert channel.connections_lost == 1
+
+
+def test_an_exception_in_a_listener_is_reported_and_goes_no_further(
+    channel: Channel, peer: Peer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    channel.connect()
+    log = ChannelLog(channel)
+    log.raises = ValueError("of the listener")
+    log.send(3)
+    until(lambda: not channel.in_flight)
+    log.raises = None
+    log.send(2)
+    until(lambda: len(log.ok) == 2)
+    assert "of the listener" in capsys.readouterr().err
+    assert len(peer.links) == 1
+
+
+@pytest.mark.parametrize("how", ["kill", "timeout"])
+def test_a_caller_that_is_gone_leaves_the_channel_usable(channel: Channel, peer: Peer, how: str) -> None:
+    peer.answer = silent
+    channel.connect()
+    if how == "kill":
+        caller = gevent.spawn(channel.call, PATH, b"unheard")
+        until(lambda: len(peer.requests) == 1)
+        caller.kill()
+    else:
+        with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
+            channel.call(PATH, b"unheard")
+    assert channel.in_flight == 0
+    assert channel.slots_held == 1  # the stream is open at the server until it ends it
+    peer.link.respond(1, b"too late")
+    until(lambda: channel.slots_held == 0)
+    peer.answer = lambda link, stream_id, message: link.respond(stream_id, message)
+    assert channel.call(PATH, b"next") == b"next"
+    assert peer.resets == 0

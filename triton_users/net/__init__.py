@@ -1,0 +1,17 @@
+"""The network: sockets and precise timers under gevent, and a channel that survives its connections."""
+
+from triton_users.net.call import Call, Ended, grpc_timeout, in_hub, status_name
+from triton_users.net.channel import NO_ANSWER, Channel
+from triton_users.net.connection import Listener, Ticket
+from triton_users.net.errors import ConnectionLost, RpcError
+from triton_users.net.timer import Timer
+
+__all__ = [
+    "NO_ANSWER", "Call", "Channel", "ConnectionLost", "Ended", "Listener", "RpcError", "Ticket", "Timer",
+    "grpc_timeout", "in_hub", "open_channel", "status_name",
+]  # fmt: skip
+
+
+def open_channel(url: str) -> Channel:
+    """A channel for calls to HOST:PORT; it connects with its first call."""
+    return Channel(url)

@@ -1,0 +1,400 @@
+"""A channel to one server: picks a connection, reconnects with backoff, drains before it closes.
+
+As in gRPC, requests wait while a first new connection is being made after the server asked us to leave
+(GOAWAY) or the stream ids ran out; once an attempt has failed they fail at once as UNAVAILABLE, until a
+connection stands again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gevent
+
+from triton_users.clock import now_ns
+from triton_users.net.call import Call, grpc_timeout
+from triton_users.net.connection import Connection, Listener, Ticket, report, tickets_of
+from triton_users.net.errors import ConnectionLost, RpcError
+from triton_users.net.stream import Stream, TcpStream
+from triton_users.units import NS_PER_MS, NS_PER_S
+from triton_users.wire import Encoded, Head, Status, encode
+
+CONNECT_TIMEOUT_S = 5.0
+BACKOFF_FIRST_S = 0.05
+BACKOFF_MOST_S = 1.0
+STEADY_NS = NS_PER_S
+"""A connection that stood this long has shown that the server is well: the backoff starts anew."""
+EXPIRY_CHECK_S = 0.005
+"""How often deadlines are looked at: a request is given up at most this much late."""
+WAIT_S = 0.002
+
+Connect = Callable[[str, int, float], Stream]
+
+
+class ControlOnly:
+    """The listener of a channel that carries nothing but calls."""
+
+    def room(self, now: int) -> None: ...
+    def done(self, tickets: list[Ticket], now: int) -> None: ...
+    def failed(self, ticket: Ticket, status: int, message: bytes, now: int) -> None: ...
+
+
+class Channel:
+    """``target`` is HOST:PORT. With ``listen`` somebody hears of the tickets given to ``send``, and, by
+    ``changed``, in the hub, of the channel becoming usable (True) and ceasing to be (False, the reason)."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        connections: int = 1,
+        timeout_ns: int | None = None,
+        connect: Connect = TcpStream.connect,
+    ) -> None:
+        host, _, port = target.rpartition(":")
+        self.target = target
+        self.timeout_ns = timeout_ns
+        self.reason = f"no answer from {target} yet"
+        """Why there is no connection."""
+        self.connections_lost = 0
+        """Connections that broke, or ended with requests in flight."""
+        self._host, self._port = host.strip("[]"), int(port)
+        self._listener: Listener = ControlOnly()
+        self._count = connections
+        self._changed: Callable[[bool, str], None] | None = None
+        self._connect = connect
+        self._current: list[Connection] = []
+        self._retiring: list[Connection] = []
+        self._left: list[Connection] = []  # with streams that an earlier step has given up
+        self._held: list[tuple[Encoded, Any]] | None = None
+        self._dialler: Any = None
+        self._pause_s = 0.0
+        self._expiry: Any = None
+        self._closed = False
+
+    def listen(self, listener: Listener, changed: Callable[[bool, str], None]) -> None:
+        """Tell somebody else from now on; nothing may be in flight."""
+        self._listener, self._changed = listener, changed
+        for connection in self._all():
+            connection.listener = listener
+
+    def _all(self) -> list[Connection]:
+        return [*self._current, *self._retiring, *self._left]
+
+    # What is going on
+
+    @property
+    def connected(self) -> bool:
+        return bool(self._current)
+
+    @property
+    def ready(self) -> bool:
+        """A request may be sent: there is a connection, or one is being made and requests wait for it."""
+        return bool(self._current) or self._held is not None
+
+    @property
+    def in_flight(self) -> int:
+        """Requests sent or held, unanswered and not given up."""
+        if len(self._current) == 1 and not self._retiring and not self._held:
+            return self._current[0].in_flight
+        return sum(c.in_flight for c in (*self._current, *self._retiring)) + len(self._held or ())
+
+    @property
+    def slots_held(self) -> int:
+        """As in_flight, with the streams of requests that were given up and are still open."""
+        if len(self._current) == 1 and not self._retiring and not self._held:
+            return len(self._current[0].live)
+        return sum(len(c.live) for c in (*self._current, *self._retiring)) + len(self._held or ())
+
+    # Connecting
+
+    def connect(self, timeout_ns: int = 5 * NS_PER_S) -> None:
+        """Block until every connection stands. Raises RpcError(UNAVAILABLE) with the last reason."""
+        deadline = now_ns() + timeout_ns
+        ours = self._dialler is None
+        while len(self._current) < self._count:
+            self._redial()
+            if self._closed or now_ns() >= deadline:
+                if ours and self._dialler is not None:  # who is not waited for does not go on trying
+                    self._dialler.kill(block=False)
+                    self._dialler = None
+                raise RpcError("UNAVAILABLE", self.reason)
+            gevent.sleep(WAIT_S)
+
+    def _open(self) -> Connection:
+        stream = self._connect(self._host, self._port, CONNECT_TIMEOUT_S)
+        connection = Connection(stream, self.target, self._listener, self._ended)
+        try:
+            connection.settled.wait(CONNECT_TIMEOUT_S)
+        except BaseException:
+            connection.close(self.reason)  # killed, or timed out: that is no reason of the server's
+            raise
+        if not connection.usable:
+            connection.close(f"no HTTP/2 settings from {self.target}: is that the gRPC port?")
+            raise ConnectionLost(self.reason)
+        return connection
+
+    def _ended(self, connection: Connection, reason: str) -> None:
+        self.reason = reason
+        known = connection in self._all()
+        for place in (self._current, self._retiring, self._left):
+            if connection in place:
+                place.remove(connection)
+        if self._closed or not known:
+            return
+        self.connections_lost += not connection.orderly
+        self._replace(connection)
+
+    def _replace(self, connection: Connection) -> None:
+        """``connection`` carries no new requests any more. Where the server only asked us to leave, requests
+        wait for its successor."""
+        if self._closed or len(self._current) == self._count:
+            return
+        hold = connection.orderly or connection.leaving
+        if (hold and connection.carried) or now_ns() - connection.since_ns >= STEADY_NS:
+            self._pause_s = 0.0
+        else:
+            self._back_off()
+        if not self._current:
+            if hold and self._held is None:
+                self._held = []
+            elif not hold:
+                self._tell(False)
+        else:
+            gevent.get_hub().loop.run_callback(self._tell, True)  # what was cut off can go on elsewhere
+        self._redial()
+
+    def _tell(self, usable: bool) -> None:
+        if self._changed is not None and usable == self.ready:
+            try:
+                self._changed(usable, "" if usable else self.reason)
+            except Exception:
+                report(self)
+
+    def _back_off(self) -> None:
+        self._pause_s = min(2 * self._pause_s or BACKOFF_FIRST_S, BACKOFF_MOST_S)
+
+    def _redial(self) -> None:
+        if self._dialler is None and not self._closed:
+            self._dialler = gevent.spawn(self._dial)
+
+    def _dial(self) -> None:
+        me = gevent.getcurrent()
+        try:
+            while not self._closed and len(self._current) < self._count:
+                gevent.sleep(self._pause_s * random.uniform(0.8, 1.2))
+                try:
+                    connection = self._open()
+                except ConnectionLost as error:
+                    self.reason = str(error)
+                    self._back_off()
+                    self._give_up_held()
+                    continue
+                self._add(connection)
+        finally:
+            if self._dialler is me:
+                self._dialler = None
+
+    def _add(self, connection: Connection) -> None:
+        connection.listener = self._listener  # which may have changed since
+        self._current.append(connection)
+        if self.timeout_ns and self._expiry is None:
+            self._expiry = gevent.get_hub().loop.timer(EXPIRY_CHECK_S, EXPIRY_CHECK_S)
+            self._expiry.start(self._expire)
+        held, self._held = self._held, None
+        if held:
+            self._place([item for item, _ in held], [entry for _, entry in held])
+        self._tell(True)
+
+    def _give_up_held(self) -> None:
+        held, self._held = self._held, None
+        if held is None:
+            return
+        self._refuse([entry for _, entry in held], Status.UNAVAILABLE, self.reason)
+        self._tell(False)
+
+    def _refuse(self, entries: Sequence[Any], status: int, reason: str) -> None:
+        """These fail, never sent."""
+        now, message = now_ns(), reason.encode()
+        for entry in entries:
+            try:
+                if type(entry) is tuple:
+                    self._listener.failed((entry[0], 0, entry[2]), status, message, now)
+                else:
+                    entry.sent_ns = 0
+                    entry.finish(status, message, now)
+            except Exception:
+                report(self)
+
+    # Sending
+
+    def _pick(self) -> Connection | None:
+        """The connection with the fewest requests in flight."""
+        current = self._current
+        while current:
+            best = min(current, key=_load)
+            if best.usable:
+                return best
+            # It lets what is in flight finish, and takes no more.
+            current.remove(best)
+            self._retiring.append(best)
+            self.reason = "the server asked to go away" if best.leaving else "the connection broke"
+            self._replace(best)
+        return None
+
+    def send(self, items: Sequence[Encoded], arrivals: Sequence[int] | None, now: int) -> bool:
+        """Send one request for each item; False, with nothing sent, when there is no connection.
+
+        ``now`` is this instant and ``arrivals`` those at which they were meant to be sent (ns, local clock);
+        None: now, as in closed loop. A request that waits for a connection counts as sent.
+        """
+        current = self._current
+        connection = current[0] if len(current) == 1 and current[0].usable else self._pick()
+        if connection is None and self._held is None:
+            return False
+        tickets = tickets_of(items, arrivals, now)
+        if connection is not None and len(items) <= connection.ids_left:
+            connection.send(items, tickets)
+        else:
+            self._place(items, tickets)
+        return True
+
+    def _place(self, items: Sequence[Encoded], entries: Sequence[Any]) -> None:
+        """Hand requests to a connection, or hold them until there is one, or refuse them."""
+        while items:
+            connection = self._pick()
+            if connection is None:
+                if self._held is None:
+                    self._refuse(entries, Status.UNAVAILABLE, self.reason)
+                else:
+                    self._held += zip(items, entries, strict=True)
+                return
+            left = connection.ids_left
+            if len(items) <= left:
+                connection.send(items, entries)
+                return
+            connection.send(items[:left], entries[:left])
+            items, entries = items[left:], entries[left:]
+
+    def send_call(self, item: Encoded, call: Any, now: int) -> None:
+        """Send, ``now``, a request whose answer ``call`` wants (see call.Ended). Raises RpcError(UNAVAILABLE)
+        without a connection."""
+        if self._pick() is None and self._held is None:
+            raise RpcError("UNAVAILABLE", self.reason)
+        call.sent_ns = now
+        self._place((item,), (call,))
+
+    def call(
+        self,
+        path: str,
+        message: bytes,
+        timeout_ns: int | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> bytes:
+        """One call, awaited by this greenlet: the answer's bytes. Connects if need be. Raises RpcError."""
+        if timeout_ns is not None:
+            headers = (*headers, grpc_timeout(timeout_ns))
+        if not self.ready:
+            self.connect(timeout_ns or 5 * NS_PER_S)
+        call = Call()
+        self.send_call(encode(Head(path.encode(), headers), message, want_message=True), call, now_ns())
+        try:
+            if timeout_ns is None:
+                return call.wait()
+            limit_s = timeout_ns / NS_PER_S + 0.1  # the server's own answer to a deadline says more
+            answer: bytes | None = gevent.with_timeout(limit_s, call.wait, timeout_value=None)
+        finally:
+            if not call.ended:
+                self.forget(call)
+        if answer is not None:
+            return answer
+        raise RpcError(
+            "DEADLINE_EXCEEDED", f"no answer from {self.target} within {timeout_ns / NS_PER_MS:g} ms"
+        )
+
+    def forget(self, call: Any) -> None:
+        """Nobody waits for ``call`` any more; its stream stays open until the server ends it."""
+        if self._held:
+            self._held = [pair for pair in self._held if pair[1] is not call]
+        any(connection.forget(call) for connection in self._all())
+
+    def _expire(self) -> None:
+        assert self.timeout_ns is not None
+        reason = f"no answer within {self.timeout_ns / NS_PER_MS:g} ms"
+        self._give_up(Status.DEADLINE_EXCEEDED, reason, now_ns() - self.timeout_ns, end=False)
+
+    def _give_up(self, status: int, reason: str, sent_before_ns: int, *, end: bool) -> int:
+        """What was sent before an instant fails with ``status``. Returns how many."""
+        now, message = now_ns(), reason.encode()
+        count = sum(
+            c.expire(sent_before_ns, status, message, now, end=end) for c in (*self._current, *self._retiring)
+        )
+        if self._held:
+            held, self._held = self._held, []
+            old = []
+            for pair in held:
+                if _expired(pair[1], sent_before_ns, end):
+                    old.append(pair[1])
+                else:
+                    self._held.append(pair)
+            self._refuse(old, status, reason)
+            count += len(old)
+        return count
+
+    # Ending
+
+    def drain(self, deadline_ns: int) -> bool:
+        """Block until nothing is in flight, at most until ``deadline_ns`` (local clock)."""
+        while self.in_flight:
+            if now_ns() >= deadline_ns:
+                return False
+            gevent.sleep(0.001)
+        return True
+
+    def give_up(self) -> int:
+        """What is still in flight fails as NO_ANSWER (status -1). Returns how many."""
+        return self._give_up(NO_ANSWER, "no answer when the drain ended", now_ns() + 1, end=True)
+
+    def renew(self) -> None:
+        """Replace connections that hold streams nobody waits for any more: they would take the slots of
+        requests to come. ``connect`` waits for the successors."""
+        spent = self._retiring + [c for c in self._current if c.expired]
+        self._retiring = []
+        self._current = [c for c in self._current if not c.expired]
+        self._left += spent
+        for connection in spent:
+            connection.finish()
+
+    def close(self, drain_ns: int = 2 * NS_PER_S) -> None:
+        """Drain for at most ``drain_ns``, then end every connection."""
+        self._closed = True
+        self._give_up_held()
+        if self._dialler is not None:
+            self._dialler.kill(block=False)
+            self._dialler = None
+        # Streams that were given up are open at the server still, and closing on them can crash it.
+        deadline = now_ns() + drain_ns
+        while any(connection.live for connection in self._all()) and now_ns() < deadline:
+            gevent.sleep(0.001)
+        if self._expiry is not None:
+            self._expiry.stop()
+            self._expiry.close()
+            self._expiry = None
+        for connection in self._all():
+            connection.close("closed by the client")
+
+
+def _load(connection: Connection) -> int:
+    return len(connection.live)
+
+
+def _expired(entry: Any, sent_before_ns: int, end: bool) -> bool:
+    if type(entry) is tuple:
+        return bool(entry[1] < sent_before_ns)
+    return entry.sent_ns < sent_before_ns and bool(entry.expires(end))
+
+
+NO_ANSWER = -1
+"""Not a gRPC status: no answer when the drain ended."""
