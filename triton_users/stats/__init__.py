@@ -1,0 +1,1 @@
+"""What was measured: histograms, the recorder of a worker, windows, and their merge into step results."""

@@ -1,0 +1,211 @@
+"""Durations counted in HdrHistogram's layout: 1 ns to 1 h, 3 significant digits, in vectors.
+
+The layout has 2048 buckets of width 1 for 0 … 2047, then 1024 buckets for each further power of two, so a
+bucket is at most 1/1024 as wide as its values are large. It is the layout of
+HdrHistogram(1, 3_600_000_000_000, 3), and a property test holds the two together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from triton_users.stats.window import Hist
+
+SIGNIFICANT_DIGITS = 3
+LOWEST_NS = 1
+HIGHEST_NS = 3_600_000_000_000
+BUCKETS = 33_792
+"""(32 powers of two from 2048 to beyond 1 h, and one) × 1024."""
+
+_HALF_BITS = 10
+_HALF = 1 << _HALF_BITS
+
+_MANTISSA_BITS = 52
+_EXPONENT_BIAS = 1023
+_FLOAT_SHIFT = _MANTISSA_BITS - _HALF_BITS
+_FLOAT_BASE = (_EXPONENT_BIAS + _HALF_BITS - 1) << _HALF_BITS
+
+_SQUARES_BITS = 63
+_CHUNK = 1 << 20
+_SPLIT_BITS = 21
+_SPLIT_MASK = (1 << _SPLIT_BITS) - 1
+
+THIN = 5
+"""Fewer values than this above a percentile make it a matter of single requests."""
+
+
+def bucket_index(values_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The bucket of each value (i8[n] -> i8[n]); 0 <= value < 2^42 is the caller's to see to.
+
+    A float64 already is what the layout wants: from 1024 on, the exponent and the upper ten bits of the
+    mantissa, read as one integer, count the buckets. Values below 2^53 convert exactly.
+    """
+    bits = values_ns.astype(np.float64).view(np.int64)
+    return np.where(values_ns < _HALF, values_ns, (bits >> _FLOAT_SHIFT) - _FLOAT_BASE)
+
+
+def lowest_at(index: int) -> int:
+    """The smallest value (ns) that falls into a bucket."""
+    power = max((index >> _HALF_BITS) - 1, 0)
+    return (index - (power << _HALF_BITS)) << power
+
+
+def highest_at(index: int) -> int:
+    """The largest value (ns) that falls into a bucket."""
+    return lowest_at(index + 1) - 1
+
+
+def exact_sums(values_ns: npt.NDArray[np.int64], largest: int) -> tuple[int, int]:
+    """The sum and the sum of squares of 0 <= value <= largest < 2^42, exact at any length."""
+    total = squares = 0
+    for start in range(0, len(values_ns), _CHUNK):
+        part = values_ns[start : start + _CHUNK]
+        total += int(part.sum())
+        if largest.bit_length() * 2 + len(part).bit_length() <= _SQUARES_BITS:
+            squares += int(np.dot(part, part))
+        else:  # (a·2^21 + b)² in three products, none of which outgrows int64 over a chunk
+            high, low = part >> _SPLIT_BITS, part & _SPLIT_MASK
+            squares += int(np.dot(high, high)) << (2 * _SPLIT_BITS)
+            squares += int(np.dot(high, low)) << (_SPLIT_BITS + 1)
+            squares += int(np.dot(low, low))
+    return total, squares
+
+
+class Accumulator:
+    """A histogram that is being filled. ``cut`` hands out what has come since the last cut."""
+
+    __slots__ = ("_clamped", "_counts", "_max", "_min", "_squares", "_sum", "_total")
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(BUCKETS, np.uint32)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._total = self._sum = self._squares = self._clamped = self._max = 0
+        self._min = HIGHEST_NS
+
+    def add(self, values_ns: npt.NDArray[np.int64]) -> None:
+        """Count values (i8[n], ns). Those outside 0 … HIGHEST_NS count as the nearer end and as clamped."""
+        if not len(values_ns):
+            return
+        smallest, largest = int(values_ns.min()), int(values_ns.max())
+        if smallest < 0 or largest > HIGHEST_NS:
+            self._clamped += int(np.count_nonzero((values_ns < 0) | (values_ns > HIGHEST_NS)))
+            values_ns = np.clip(values_ns, 0, HIGHEST_NS)
+            smallest, largest = int(values_ns.min()), int(values_ns.max())
+        np.add.at(self._counts, bucket_index(values_ns), np.uint32(1))
+        total, squares = exact_sums(values_ns, largest)
+        self._total += len(values_ns)
+        self._sum += total
+        self._squares += squares
+        self._min = min(self._min, smallest)
+        self._max = max(self._max, largest)
+
+    def cut(self) -> Hist:
+        """The values since the last cut, sparse; the accumulator is empty again."""
+        if not self._total:
+            return EMPTY
+        first, last = (int(i) for i in bucket_index(np.array((self._min, self._max))))
+        used = self._counts[first : last + 1]
+        at = np.flatnonzero(used)
+        hist = Hist(
+            (at + first).astype(np.uint16),
+            used[at],
+            self._total,
+            self._sum,
+            self._squares,
+            self._min,
+            self._max,
+            self._clamped,
+        )
+        used[at] = 0
+        self._clear()
+        return hist
+
+
+EMPTY = Hist(np.empty(0, np.uint16), np.empty(0, np.uint32), 0, 0, 0, 0, 0)
+
+
+def from_values(values_ns: npt.NDArray[np.int64]) -> Hist:
+    """The histogram of values (i8[n], ns)."""
+    accumulator = Accumulator()
+    accumulator.add(values_ns)
+    return accumulator.cut()
+
+
+def merge(hists: Iterable[Hist]) -> Hist:
+    """The histogram of all values of all hists: exact, whatever the order."""
+    parts = [hist for hist in hists if hist.total]
+    if len(parts) <= 1:
+        return parts[0] if parts else EMPTY
+    counts = np.zeros(BUCKETS, np.int64)
+    for hist in parts:
+        counts[hist.index] += hist.count.astype(np.int64)  # no bucket occurs twice in a hist
+    at = np.flatnonzero(counts)
+    return Hist(
+        at.astype(np.uint16),
+        narrow_counts(counts[at]),
+        sum(hist.total for hist in parts),
+        sum(hist.sum for hist in parts),
+        sum(hist.sum_squares for hist in parts),
+        min(hist.min for hist in parts),
+        max(hist.max for hist in parts),
+        sum(hist.clamped for hist in parts),
+    )
+
+
+def narrow_counts(
+    counts: npt.NDArray[np.int64] | npt.NDArray[np.uint64],
+) -> npt.NDArray[np.uint32] | npt.NDArray[np.uint64]:
+    """Counts as u4, or as u8 where one has outgrown it."""
+    if len(counts) and int(counts.max()) > np.iinfo(np.uint32).max:
+        return counts.astype(np.uint64)
+    return counts.astype(np.uint32)
+
+
+def _rank(hist: Hist, q: float) -> int:
+    """Which value, counted from 1 in ascending order, is the q-th percentile (HdrHistogram's rounding)."""
+    if not 0 <= q <= 100:
+        raise ValueError(f"a percentile lies in 0 … 100, not at {q!r}")
+    return max(int(q * hist.total / 100 + 0.5), 1)
+
+
+def percentile(hist: Hist, q: float) -> int:
+    """The q-th percentile (q in 0 … 100) in ns: the largest value of its bucket, at most the maximum.
+
+    HdrHistogram's rule, with the exact maximum instead of its bucket; q = 0 is the exact minimum.
+    Raises ValueError for an empty histogram and for q outside its range.
+    """
+    rank = _rank(hist, q)
+    if not hist.total:
+        raise ValueError("an empty histogram has no percentiles")
+    if q == 0:
+        return hist.min
+    at = int(np.searchsorted(np.cumsum(hist.count, dtype=np.int64), rank))
+    return min(highest_at(int(hist.index[at])), hist.max)
+
+
+def thin(hist: Hist, q: float) -> bool:
+    """Whether fewer than five values lie above the q-th percentile; true of an empty histogram."""
+    return hist.total - _rank(hist, q) < THIN
+
+
+def mean(hist: Hist) -> float:
+    """The exact mean in ns. Raises ValueError for an empty histogram."""
+    if not hist.total:
+        raise ValueError("an empty histogram has no mean")
+    return hist.sum / hist.total
+
+
+def stddev(hist: Hist) -> float:
+    """The standard deviation of the values themselves (divisor n) in ns, from exact sums.
+
+    Raises ValueError for an empty histogram.
+    """
+    if not hist.total:
+        raise ValueError("an empty histogram has no standard deviation")
+    return math.sqrt((hist.total * hist.sum_squares - hist.sum**2) / hist.total**2)
