@@ -1,0 +1,353 @@
+"""Judgements: a table of facts for every reason, sound facts that have none, exit codes, metric names."""
+
+# ruff: noqa: E501 - sentences that a user reads are asserted whole
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triton_users import metrics
+from triton_users.stats import window
+from triton_users.verdict.facts import Facts
+from triton_users.verdict.judge import judge, thin_percentiles
+from triton_users.verdict.verdict import (
+    DOUBTFUL,
+    INVALID,
+    Reason,
+    Severity,
+    Threshold,
+    Verdict,
+    combine,
+    exit_code,
+)
+
+MS = 1_000_000
+SOUND = Facts(
+    step="batch 1, 100/s poisson",
+    open_loop=True,
+    scheduled=10_000,
+    sent=10_000,
+    ok=10_000,
+    good=10_000,
+    latency_threshold_ns=100 * MS,
+    send_lag_p99_ns=200_000,
+    service_latency_p50_ns=5 * MS,
+    measured_ns=5000 * MS,
+    planned_ns=5000 * MS,
+    audit_ours=10_000,
+    audit_server=10_000,
+    generator_cpu={"w1": 0.4},
+    windows=5,
+)
+
+
+def reasons(facts: Facts) -> list[tuple[str, Severity]]:
+    verdict = judge(facts)
+    assert verdict.valid == all(reason.severity == DOUBTFUL for reason in verdict.reasons)
+    for reason in verdict.reasons:
+        assert reason.step == facts.step
+        assert reason.message and reason.advice
+    return [(reason.code, reason.severity) for reason in verdict.reasons]
+
+
+def test_sound_facts_have_no_reason() -> None:
+    assert judge(SOUND) == Verdict(valid=True, stable=None)
+
+
+CASES: list[tuple[dict[str, Any], str, Severity, str]] = [
+    (
+        {"ok": 9_990, "audit_ours": None},
+        "unaccounted",
+        INVALID,
+        "10 of 10,000 requests are not accounted for",
+    ),
+    (
+        {"ok": 10_001, "audit_ours": None},
+        "unaccounted",
+        INVALID,
+        "-1 of 10,000 requests are not accounted for",
+    ),
+    (
+        {"scheduled": 0, "sent": 0, "ok": 0, "good": 0, "audit_ours": None},
+        "nothing_scheduled",
+        INVALID,
+        "no request fell into the measured time",
+    ),
+    (
+        {"late": 101, "send_lag_p99_ns": 1_200_000},
+        "generator_late",
+        INVALID,
+        "the generator sent 1.01 % of the requests late (send lag p99 1.20 ms)",
+    ),
+    (
+        {"late": 101, "send_lag_p99_ns": 6 * MS, "service_latency_p50_ns": 50 * MS},
+        "generator_late",
+        INVALID,
+        "the generator sent 1.01 % of the requests late (send lag p99 6 ms)",
+    ),
+    (
+        {"scheduled": 10_101, "lost": 101},
+        "lost",
+        DOUBTFUL,
+        "101 requests (1.00 %) were lost with generators that fell silent; up to 1 % is tolerated",
+    ),
+    (
+        {"scheduled": 10_102, "lost": 102},
+        "lost",
+        INVALID,
+        "102 requests (1.01 %) were lost with generators that fell silent; up to 1 % is tolerated",
+    ),
+    ({"server_ended": "died"}, "server_ended", DOUBTFUL, "the server died during the step"),
+    (
+        {
+            "ok": 9_990,
+            "failed": {"UNAVAILABLE": 2, "INTERNAL": 5, "UNKNOWN": 1, "NO_ANSWER": 2},
+            "audit_ours": None,
+        },
+        "failures",
+        DOUBTFUL,
+        "10 requests failed (0.100 %): INTERNAL 5, NO_ANSWER 2, UNAVAILABLE 2, others 1; latency holds successful requests only",
+    ),
+    (
+        {"scheduled": 12_500, "dropped": 2_500},
+        "server_overloaded",
+        DOUBTFUL,
+        "the server was overloaded: 2,500 arrivals (20 %) were dropped at the in-flight cap, and latency does not hold them",
+    ),
+    (
+        {"audit_server": 10_007},
+        "audit_mismatch",
+        DOUBTFUL,
+        "we count 10,000 successful requests, the server 10,007",
+    ),
+    ({"windows_missing": 2}, "windows_missing", DOUBTFUL, "2 of 7 windows never came from their worker"),
+    (
+        {"stopped": True, "measured_ns": 2100 * MS},
+        "cut_short",
+        DOUBTFUL,
+        "the step was stopped after 2.10 s of 5 s of measurement",
+    ),
+    (
+        {"generator_cpu": {"w1": 0.4, "w2": 0.95}},
+        "generator_busy",
+        DOUBTFUL,
+        "generator w2 used 95 % of a processor: the result may be the generator's limit",
+    ),
+    (
+        {"generator_cpu": {"w1": 0.91, "w2": 0.95}},
+        "generator_busy",
+        DOUBTFUL,
+        "generator w2 used 95 % of a processor (2 workers above 90 %): the result may be the generator's limit",
+    ),
+    (
+        {"good": 0},
+        "nothing_in_budget",
+        DOUBTFUL,
+        "no request was answered within the latency budget of 100 ms",
+    ),
+    (
+        {"scheduled": 100, "sent": 100, "ok": 100, "audit_ours": None},
+        "thin_percentiles",
+        DOUBTFUL,
+        "fewer than 5 of 100 requests lie above p99, p99.9",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "code", "severity", "message"), CASES)
+def test_each_reason_alone(change: dict[str, Any], code: str, severity: Severity, message: str) -> None:
+    facts = replace(SOUND, **change)
+    assert reasons(facts) == [(code, severity)]
+    assert judge(facts).reasons[0].message == message
+
+
+def test_a_generator_that_does_not_send() -> None:
+    facts = replace(SOUND, sent=9_899, ok=9_899, failed={"NO_ANSWER": 101}, audit_ours=None)
+    assert reasons(facts) == [("generator_too_slow", INVALID), ("failures", DOUBTFUL)]
+    assert judge(facts).reasons[0].message == "the generator did not send 101 of 10,000 requests (1.01 %)"
+    assert reasons(replace(facts, sent=9_900, ok=9_900, failed={"NO_ANSWER": 100})) == [
+        ("failures", DOUBTFUL)
+    ]
+
+
+@pytest.mark.parametrize("status", ["UNAVAILABLE", "NO_REQUEST"])
+def test_what_had_no_connection_or_no_request_is_not_the_generators_fault(status: str) -> None:
+    facts = replace(SOUND, sent=5_000, ok=5_000, failed={status: 5_000}, audit_ours=None)
+    assert reasons(facts) == [("failures", DOUBTFUL)]
+
+
+def test_dropped_and_lost_arrivals_were_not_to_be_sent() -> None:
+    facts = replace(SOUND, scheduled=12_050, dropped=2_000, lost=50)
+    assert reasons(facts) == [("lost", DOUBTFUL), ("server_overloaded", DOUBTFUL)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"late": 100, "send_lag_p99_ns": 2 * MS},  # exactly 1 %
+        {"late": 5_000, "send_lag_p99_ns": MS},  # exactly 1 ms
+        {
+            "late": 5_000,
+            "send_lag_p99_ns": 4 * MS,
+            "service_latency_p50_ns": 50 * MS,
+        },  # small beside the service
+        {"late": 5_000, "send_lag_p99_ns": None},
+        {"late": 5_000, "send_lag_p99_ns": 9 * MS, "open_loop": False},
+        {"stopped": True, "planned_ns": None},  # to last until stopped
+        {"generator_cpu": {"w1": 0.9}},
+        {"good": None, "latency_threshold_ns": None},
+        {"good": 1},
+        {"audit_ours": None, "audit_server": None},
+        {"failed": {"INTERNAL": 0}},
+    ],
+)
+def test_just_sound_enough(change: dict[str, Any]) -> None:
+    assert reasons(replace(SOUND, **change)) == []
+
+
+def test_drops_of_a_late_generator_are_not_laid_to_the_server() -> None:
+    facts = replace(SOUND, scheduled=11_000, dropped=1_000, late=5_000, send_lag_p99_ns=20 * MS)
+    assert reasons(facts) == [("generator_late", INVALID), ("dropped", DOUBTFUL)]
+    assert judge(facts).reasons[1].message == (
+        "1,000 arrivals (9.09 %) were dropped at the in-flight cap while the generator was late itself"
+    )
+
+
+def test_the_worker_that_is_the_limit_is_named_with_how_many_would_do() -> None:
+    busy = judge(replace(SOUND, generator_cpu={"0 (a)": 0.95, "1 (b)": 0.91})).reasons[0]
+    assert busy.message.startswith("generator 0 (a) used 95 % of a processor (2 workers above 90 %)")
+    assert busy.advice == "use 4 workers (--processes 4, or more machines), or lower the rate"
+    late = replace(SOUND, late=500, send_lag_p99_ns=2 * MS, generator_lag_ns={"0 (a)": MS, "1 (b)": 3 * MS})
+    [reason] = judge(late).reasons
+    assert reason.message.endswith("(send lag p99 2 ms), the worst on worker 1 (b): 3 ms")
+
+
+def test_nothing_but_failures() -> None:
+    facts = replace(SOUND, ok=0, good=0, failed={"INTERNAL": 10_000}, audit_ours=0, audit_server=0)
+    assert reasons(facts) == [("no_success", INVALID), ("failures", DOUBTFUL)]
+    assert judge(facts).reasons[0].message == "no request succeeded"
+
+
+@pytest.mark.parametrize(
+    ("count", "thin"),
+    [
+        (0, (50, 90, 95, 99, 99.9)),
+        (9, (50, 90, 95, 99, 99.9)),
+        (10, (90, 95, 99, 99.9)),
+        (50, (95, 99, 99.9)),
+        (100, (99, 99.9)),
+        (500, (99.9,)),
+        (4999, (99.9,)),
+        (5000, ()),
+    ],
+)
+def test_thin_percentiles(count: int, thin: tuple[float, ...]) -> None:
+    assert thin_percentiles(count) == thin
+
+
+counts = st.integers(0, 10**6)
+
+
+@given(
+    st.builds(
+        Facts,
+        step=st.just("s"),
+        open_loop=st.booleans(),
+        scheduled=counts,
+        sent=counts,
+        ok=counts,
+        failed=st.dictionaries(st.sampled_from(["UNAVAILABLE", "INTERNAL", "NO_ANSWER"]), counts),
+        dropped=counts,
+        lost=counts,
+        late=counts,
+        good=st.none() | counts,
+        latency_threshold_ns=st.none() | st.integers(1, 10**12),
+        send_lag_p99_ns=st.none() | counts,
+        service_latency_p50_ns=st.none() | counts,
+    )
+)
+def test_any_facts_have_a_verdict(facts: Facts) -> None:
+    codes = [code for code, _ in reasons(facts)]
+    assert len(codes) == len(set(codes))
+    assert ("unaccounted" in codes) == (facts.remainder != 0)
+
+
+MET, MISSED = Threshold("p99 <= 1 ms", 0.5, True), Threshold("p99 <= 1 ms", 2.0, False)
+OPEN = Threshold("p99 <= 1 ms", None, None)
+FAILURES = Threshold("failures <= 1 %", 0.5, True, on_failures=True)
+
+
+@pytest.mark.parametrize(
+    ("valid", "thresholds", "failures", "on_error", "code"),
+    [
+        (True, (), 0, 1, 0),
+        (True, (), 3, 1, 1),
+        (True, (), 3, 0, 0),
+        (True, (), 3, 7, 7),
+        (True, (), 0, 7, 0),
+        (True, (MET,), 0, 1, 0),
+        (True, (MET,), 3, 1, 1),
+        (True, (FAILURES,), 3, 1, 0),
+        (True, (MET, MISSED), 0, 1, 3),
+        (True, (MISSED,), 3, 1, 3),
+        (True, (MISSED, OPEN), 0, 1, 4),
+        (False, (), 0, 1, 4),
+        (False, (MISSED,), 3, 7, 4),
+    ],
+)
+def test_exit_codes(
+    valid: bool, thresholds: tuple[Threshold, ...], failures: int, on_error: int, code: int
+) -> None:
+    assert exit_code(Verdict(valid, None, (), thresholds), failures, on_error) == code
+
+
+def test_nothing_could_be_measured_is_2() -> None:
+    assert exit_code(None, 0) == 2
+
+
+def test_a_run_is_as_good_as_its_worst_step() -> None:
+    reason = Reason("lost", INVALID, "b", "m", "a")
+    good, bad = Verdict(True, True, (), (MET,)), Verdict(False, None, (reason,))
+    assert combine([good, bad]) == Verdict(False, True, (reason,), (MET,))
+    assert combine([good, replace(good, stable=False)]).stable is False
+    assert combine([Verdict(True, None)]) == Verdict(True, None)
+
+
+def test_a_run_without_a_step_is_not_valid() -> None:
+    verdict = combine([])
+    assert (verdict.valid, verdict.reasons[0].code, verdict.reasons[0].step) == (
+        False,
+        "nothing_measured",
+        None,
+    )
+    assert exit_code(verdict, 0) == 4
+
+
+def test_thresholds_pass_through() -> None:
+    assert judge(replace(SOUND, thresholds=(MET, MISSED))).thresholds == (MET, MISSED)
+
+
+def test_every_number_of_a_window_is_a_metric() -> None:
+    of_series = {field.name for field in fields(window.Series)} - {"hists"}
+    of_generator = {field.name for field in fields(window.Generator)}
+    hists = {window.LATENCY, window.SERVICE_LATENCY, window.SEND_LAG, window.FAILED_LATENCY}
+    of_window = {"in_flight_start", "in_flight_end", "users"}
+    declared = metrics.BY_NAME
+    assert of_series | of_generator | of_window | {f"{name}_ns" for name in hists} <= declared.keys()
+    assert {name for name, metric in declared.items() if metric.kind == "histogram"} == {
+        f"{name}_ns" for name in hists
+    }
+
+
+def test_metrics_are_declared_once_with_units_in_their_names() -> None:
+    assert len(metrics.BY_NAME) == len(metrics.METRICS)
+    for metric in metrics.METRICS:
+        assert (metric.unit == "ns") == metric.name.endswith("_ns"), metric.name
+        assert (metric.unit == "1/s") == metric.name.endswith("_rate"), metric.name
+        assert metric.help and not metric.help.endswith(".")
+        assert metric.kind != "counter" or metric.merge == "add"

@@ -1,0 +1,98 @@
+"""Perf Analyzer's short options that mean something else in Locust, told by the value that follows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
+
+
+def perf_analyzer_habits(argv: Sequence[str]) -> list[str]:
+    """One sentence for each option of ``argv`` (without the program) that was meant for Perf Analyzer.
+
+    Each names what to write instead. Values of -H are never quoted: headers carry secrets. -r (a number in
+    both programs) is told by standing beside a range: see option_conflicts.
+    """
+    messages = []
+    arguments = list(argv)
+    if "--" in arguments:
+        arguments = arguments[: arguments.index("--")]
+    for position, argument in enumerate(arguments):
+        hint = _HABITS.get(argument[:2])
+        if hint is None:
+            continue
+        glued = argument[2:].removeprefix("=")
+        following = arguments[position + 1] if position + 1 < len(arguments) else ""
+        if message := hint(glued or following):
+            messages.append(message)
+    return messages
+
+
+def _url(value: str) -> str | None:
+    if not value or re.fullmatch(r"[+-]?\d+", value, re.ASCII) or value.startswith("-"):
+        return None
+    return f"-u {value}: -u is the number of users here; the server's address is --host {value}"
+
+
+def _header(value: str) -> str | None:
+    if "://" in value or value.startswith("["):
+        return None
+    key, colon, rest = value.partition(":")
+    if not colon or rest.isdigit():
+        return None
+    return (
+        f"-H {key}:…: -H is the server's address here (--host HOST:8001); "
+        "request headers cannot be set, so leave it out"
+    )
+
+
+def _csv(value: str) -> str | None:
+    if not value.lower().endswith((".csv", ".json", ".txt")):
+        return None
+    return f"-f {value}: -f is the locustfile here; each run writes summary.csv into the folder --results"
+
+
+def _stability(value: str) -> str | None:
+    if not value.endswith("%"):
+        return None
+    return (
+        f"-s {value}: -s is --stop-timeout in seconds here; Perf Analyzer's --stability-percentage "
+        "does not exist, so leave it out"
+    )
+
+
+def _threshold(value: str) -> str | None:
+    if not re.fullmatch(r"\d+(\.\d+)?(us|ms|s)?", value, re.ASCII):
+        return None
+    unit = "ms" if _NUMBER.fullmatch(value) else ""
+    return (
+        f"-l {value}: -l lists the user classes here; the latency budget is --latency-threshold {value}{unit}"
+    )
+
+
+def _concurrency(value: str) -> str | None:
+    if not re.fullmatch(r"\d+(:\d+){1,2}", value, re.ASCII):
+        return None
+    return f"-t {value}: -t is --run-time here; concurrencies are --concurrency-range {value}"
+
+
+def _protocol(value: str) -> str | None:
+    if value.lower() == "grpc":
+        return "-i grpc: gRPC is the only protocol here, so leave it out"
+    if value.lower() in ("http", "https"):
+        return (
+            f"-i {value}: requests go by gRPC only; leave it out and give the gRPC port with --host HOST:8001"
+        )
+    return None
+
+
+_HABITS: dict[str, Callable[[str], str | None]] = {
+    "-u": _url,
+    "-H": _header,
+    "-f": _csv,
+    "-s": _stability,
+    "-l": _threshold,
+    "-t": _concurrency,
+    "-i": _protocol,
+}

@@ -1,0 +1,1 @@
+"""Plans: which steps to measure, as pure functions of ``measure(step)``."""
