@@ -1,0 +1,357 @@
+"""Users' own tasks, in closed loop and under a rate: every arrival and every infer() comes to one end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from tests.fakes.channel_log import until
+from tests.fakes.peer import Peer, echo, later, silent
+from tests.fakes.task_user import Task, TaskUser, users
+from tests.ledger import failures, per_trial
+from tests.rig import Rig, flow, step
+from triton_users.net import RpcError
+from triton_users.stats.window import LATENCY, SEND_LAG, Window
+from triton_users.step import CLOSED, CONSTANT, POISSON, Flow, Step
+from triton_users.units import NS_PER_MS
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    with gevent.Timeout(20, AssertionError("the test hangs")):
+        yield
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    with Peer(later(0.002)) as made:
+        yield made
+        assert all(link.broken is None for link in made.links)
+
+
+@pytest.fixture
+def rig(peer: Peer) -> Iterator[Rig]:
+    with Rig(peer.url) as made:
+        yield made
+
+
+def tasks(process: str = CLOSED, rate: float | None = None) -> Flow:
+    return flow(process, rate=rate, classes=())
+
+
+class Crowd:
+    """Users of one flow, there before the first step begins, as Locust places them."""
+
+    def __init__(self, rig: Rig, task: Task, count: int) -> None:
+        self.rig = rig
+        self.pool = rig.pool(tasks())
+        self.users = users(self.pool, task, count)
+
+    def run(
+        self, process: str, rate: float | None, seconds: float, index: int = 0, drain: float = 5.0
+    ) -> tuple[list[Window], Counter[str]]:
+        return self.rig.run(self.step(process, rate, seconds, index), len(self.users), drain)
+
+    def step(self, process: str, rate: float | None, seconds: float, index: int = 0) -> Step:
+        return step(tasks(process, rate), index=index, interval=seconds)
+
+    def planned(self, process: str, rate: float, seconds: float, index: int = 0) -> int:
+        return self.rig.planned(step(flow(process, rate=rate), index=index, interval=seconds), 0, seconds)[
+            "flow"
+        ]
+
+    def __enter__(self) -> Crowd:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for user in self.users:
+            user.kill()
+
+
+def once(user: TaskUser) -> None:
+    assert user.infer() == b"message"
+
+
+def thrice(user: TaskUser) -> None:
+    for _ in range(3):
+        user.infer()
+
+
+# Closed loop
+
+
+def test_closed_loop_every_user_has_one_in_flight(peer: Peer, rig: Rig) -> None:
+    with Crowd(rig, once, 5) as crowd:
+        _, totals = crowd.run(CLOSED, None, 0.3)
+        assert totals["ok"] == totals["scheduled"] == len(peer.requests) > 50
+        assert not [error for user in crowd.users for error in user.errors]
+        turns = [user.turns for user in crowd.users]
+        assert min(turns) > 5, "all have their turn"
+
+
+def test_closed_loop_latency_is_service_latency(rig: Rig) -> None:
+    with Crowd(rig, once, 2) as crowd:
+        windows, _ = crowd.run(CLOSED, None, 0.2)
+        lags = [s.hists[SEND_LAG] for w in windows for s in w.series.values() if SEND_LAG in s.hists]
+        assert all(lag.max == 0 for lag in lags)
+
+
+def test_between_steps_users_wait_and_go_on_in_the_next(peer: Peer, rig: Rig) -> None:
+    with Crowd(rig, thrice, 3) as crowd:
+        for index in range(3):
+            _, totals = crowd.run(CLOSED, None, 0.15, index)
+            assert totals["ok"] > 5
+            count = len(peer.requests)
+            gevent.sleep(0.05)
+            assert len(peer.requests) == count
+
+
+def test_closed_and_open_steps_in_turn(rig: Rig) -> None:
+    with Crowd(rig, once, 4) as crowd:
+        for index, (process, rate) in enumerate(
+            [(CLOSED, None), (POISSON, 200.0), (CLOSED, None), (CONSTANT, 100.0), (CLOSED, None)]
+        ):
+            _, totals = crowd.run(process, rate, 0.25, index)
+            if rate is None:
+                assert totals["ok"] > 20
+            else:
+                assert totals["scheduled"] == crowd.planned(process, rate, 0.25, index)
+                assert totals["failed"] == totals["lost"] == 0
+
+
+def test_closed_loop_users_wait_for_the_server(peer: Peer, rig: Rig) -> None:
+    with Crowd(rig, once, 4) as crowd:
+        rig.begin(crowd.step(CLOSED, None, 2.0), 4)
+        rig.lease(0, 2)
+        rig.at(0.1)
+        peer.refuse()
+        peer.link.abort()
+        rig.at(0.4)
+        count = len(peer.requests)
+        peer.listen()
+        until(lambda: len(peer.requests) > count + 20)
+        windows, totals = rig.end()
+        assert 0 < totals["failed"] <= 4
+        assert set(failures(windows)) == {"UNAVAILABLE"}
+
+
+# Under a rate
+
+
+def test_an_arrival_starts_one_task_and_its_first_request_takes_its_time(peer: Peer, rig: Rig) -> None:
+    def slow_start(user: TaskUser) -> None:
+        gevent.sleep(0.02)
+        user.infer()
+
+    with Crowd(rig, slow_start, 20) as crowd:
+        windows, totals = crowd.run(CONSTANT, 100.0, 0.3)
+        assert totals["scheduled"] == totals["ok"] == crowd.planned(CONSTANT, 100.0, 0.3) == 30
+        [series] = [s for w in windows for s in w.series.values() if s.ok][:1]
+        assert series.hists[SEND_LAG].min >= 19 * NS_PER_MS
+        assert series.hists[LATENCY].min >= series.hists[SEND_LAG].min
+
+
+def test_later_requests_of_a_task_are_scheduled_when_sent(rig: Rig) -> None:
+    with Crowd(rig, thrice, 20) as crowd:
+        _, totals = crowd.run(CONSTANT, 50.0, 0.3)
+        assert totals["scheduled"] == totals["ok"] == 3 * 15
+
+
+def test_a_task_without_a_request_has_failed(rig: Rig) -> None:
+    with Crowd(rig, lambda user: None, 20) as crowd:
+        windows, totals = crowd.run(CONSTANT, 100.0, 0.2)
+        assert failures(windows) == {"NO_REQUEST": 20}
+        assert (totals["scheduled"], totals["sent"]) == (20, 0)
+
+
+def test_a_task_that_raises_before_its_request(rig: Rig) -> None:
+    def broken(user: TaskUser) -> None:
+        raise ValueError("of the task")
+
+    with Crowd(rig, broken, 20) as crowd:
+        windows, _ = crowd.run(CONSTANT, 100.0, 0.2)
+        assert failures(windows) == {"NO_REQUEST": 20}
+
+
+def test_a_task_that_raises_after_its_request(rig: Rig) -> None:
+    def broken(user: TaskUser) -> None:
+        user.infer()
+        raise ValueError("of the task")
+
+    with Crowd(rig, broken, 20) as crowd:
+        _, totals = crowd.run(CONSTANT, 100.0, 0.2)
+        assert totals["ok"] == totals["scheduled"] == 20
+
+
+def test_no_idle_user_drops_the_arrival(peer: Peer, rig: Rig) -> None:
+    peer.answer = later(0.5)
+    with Crowd(rig, once, 2) as crowd:
+        _, totals = crowd.run(CONSTANT, 100.0, 0.2)
+        assert (totals["scheduled"], totals["ok"], totals["dropped"]) == (20, 2, 18)
+
+
+def test_the_cap_drops_too(peer: Peer) -> None:
+    peer.answer = later(0.5)
+    with Rig(peer.url, cap=3) as rig, Crowd(rig, once, 10) as crowd:
+        _, totals = crowd.run(CONSTANT, 100.0, 0.2)
+        assert (totals["ok"], totals["dropped"]) == (3, 17)
+
+
+def test_a_user_killed_while_it_waits_is_cancelled(peer: Peer, rig: Rig) -> None:
+    peer.answer = silent
+    with Crowd(rig, once, 3) as crowd:
+        rig.begin(crowd.step(CONSTANT, 100.0, 1.0), 3)
+        rig.lease(0, 0.03)
+        rig.at(0.1)
+        crowd.users[0].kill()
+        windows, totals = rig.end(drain=0.05)
+        assert failures(windows) == {"CANCELLED": 1, "NO_ANSWER": 2}
+        assert totals["scheduled"] == 3
+        assert peer.resets == 0
+    assert [e.status for u in crowd.users for e in u.errors if isinstance(e, RpcError)] == ["UNKNOWN"] * 2
+
+
+def test_a_user_killed_before_its_request_leaves_no_hole(rig: Rig) -> None:
+    def dawdle(user: TaskUser) -> None:
+        gevent.sleep(5)
+
+    with Crowd(rig, dawdle, 3) as crowd:
+        rig.begin(crowd.step(CONSTANT, 100.0, 1.0), 3)
+        rig.lease(0, 0.03)
+        rig.at(0.1)
+        crowd.users[0].kill()
+        windows, totals = rig.end(drain=0.05)
+        assert failures(windows) == {"NO_REQUEST": 3}
+        assert totals["scheduled"] == 3
+
+
+def test_the_drain_waits_for_a_request_that_is_still_being_made(rig: Rig) -> None:
+    def slow_start(user: TaskUser) -> None:
+        gevent.sleep(0.1)
+        user.infer()
+
+    with Crowd(rig, slow_start, 20) as crowd:
+        windows, totals = crowd.run(CONSTANT, 100.0, 0.1)
+        assert totals["ok"] == 10
+        assert not failures(windows)
+
+
+def test_what_a_task_sends_after_the_end_counts_to_no_trial(rig: Rig) -> None:
+    def long_task(user: TaskUser) -> None:
+        user.infer()
+        gevent.sleep(0.15)
+        user.infer()
+
+    with Crowd(rig, long_task, 20) as crowd:
+        rig.begin(crowd.step(CONSTANT, 100.0, 0.1), 20)
+        rig.lease(0, 0.1)
+        rig.at(0.1)
+        rig.engine.stop()
+        gevent.sleep(0.2)  # the second requests come in the drain
+        windows, totals = rig.end()
+        assert totals["ok"] == 20
+        trials = per_trial(windows)
+        assert trials[0]["scheduled"] == trials[0]["ok"] == 10
+        assert trials[-2]["scheduled"] == trials[-2]["ok"] == 10
+
+
+def test_without_a_connection_tasks_fail_at_once(peer: Peer, rig: Rig) -> None:
+    with Crowd(rig, once, 10) as crowd:
+        rig.begin(crowd.step(CONSTANT, 100.0, 1.0), 10)
+        rig.lease(0, 0.3)
+        rig.at(0.1)
+        peer.refuse()
+        peer.link.close()
+        rig.at(0.31)
+        windows, totals = rig.end()
+        assert totals["failed"] >= 15
+        assert set(failures(windows)) == {"UNAVAILABLE"}
+        assert totals["scheduled"] == 30
+
+
+def test_deadlines_of_the_run_and_of_a_call(peer: Peer) -> None:
+    peer.answer = later(0.1)
+
+    def hurried(user: TaskUser) -> None:
+        user.infer(timeout_ns=20 * NS_PER_MS)
+
+    def patient(user: TaskUser) -> None:
+        user.infer(timeout_ns=400 * NS_PER_MS)
+
+    for task, timeout_ns, wanted in (
+        (hurried, None, "DEADLINE_EXCEEDED"),
+        (once, 20 * NS_PER_MS, "DEADLINE_EXCEEDED"),
+        (patient, 20 * NS_PER_MS, None),
+    ):
+        with Rig(peer.url, timeout_ns=timeout_ns) as rig, Crowd(rig, task, 20) as crowd:
+            windows, totals = crowd.run(CONSTANT, 100.0, 0.05)
+            assert totals["scheduled"] == 5
+            assert failures(windows) == ({wanted: 5} if wanted else {})
+    assert peer.resets == 0
+
+
+# Several requests of one user at once
+
+
+def test_two_requests_of_one_user_at_once(peer: Peer, rig: Rig) -> None:
+    answers: list[bytes] = []
+
+    def both(user: TaskUser) -> None:
+        one, two = user.infer_async(b"one"), user.infer_async(b"two")
+        answers.append(user.infer(b"three"))
+        answers.extend(made.get() for made in (one, two))
+
+    with Crowd(rig, both, 20) as crowd:
+        _, totals = crowd.run(CONSTANT, 100.0, 0.1)
+        assert totals["ok"] == totals["scheduled"] == 30
+        assert Counter(answers) == {b"one": 10, b"two": 10, b"three": 10}
+
+
+def test_an_async_request_that_outlives_its_task_is_the_arrivals(rig: Rig) -> None:
+    def fire_and_forget(user: TaskUser) -> None:
+        user.infer_async()
+
+    with Crowd(rig, fire_and_forget, 20) as crowd:
+        windows, totals = crowd.run(CONSTANT, 100.0, 0.1)
+        assert totals["ok"] == totals["scheduled"] == 10
+        assert not failures(windows)
+
+
+def test_requests_of_one_user_that_wait_for_the_next_step_all_go_on(peer: Peer, rig: Rig) -> None:
+    """Several greenlets of one member at the gate: none is forgotten."""
+    done: list[bytes] = []
+
+    def task(user: TaskUser) -> None:
+        gevent.sleep(0.15)  # the step is over by then
+        made = [user.infer_async(b"%d" % i) for i in range(3)]
+        done.extend(one.get() for one in made)
+
+    with Crowd(rig, task, 1) as crowd:
+        crowd.run(CLOSED, None, 0.1, 0)
+        gevent.sleep(0.1)
+        assert not done
+        crowd.run(CLOSED, None, 0.1, 1)
+        assert sorted(done)[:3] == [b"0", b"1", b"2"]
+
+
+def test_control_calls_of_a_task_are_no_part_of_the_ledger(peer: Peer, rig: Rig) -> None:
+    peer.answer = later(0.3)
+
+    def asks(user: TaskUser) -> None:
+        rig.channels["flow"].call("/inference.GRPCInferenceService/ServerLive", b"")
+
+    with Crowd(rig, asks, 3) as crowd:
+        windows, totals = crowd.run(CONSTANT, 20.0, 0.1, drain=0.05)
+        assert failures(windows) == {"NO_REQUEST": 2}
+        assert totals["scheduled"] == 2
+
+
+def test_a_task_resumed_by_an_answer_sends_in_the_same_breath(peer: Peer, rig: Rig) -> None:
+    """Its next request leaves with the acknowledgements of the batch, not a loop later."""
+    peer.answer = echo
+    with Crowd(rig, once, 8) as crowd:
+        _, totals = crowd.run(CLOSED, None, 0.2)
+        assert totals["ok"] > 200

@@ -1,0 +1,71 @@
+"""The encoded requests of one flow, and the endless drawing from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from triton_users.inputs.payloads import Payloads
+from triton_users.net import grpc_timeout
+from triton_users.schedule import picks
+from triton_users.stats.recorder import Recorder
+from triton_users.wire import Encoded, Head, encode
+
+INFER_PATH = b"/inference.GRPCInferenceService/ModelInfer"
+BLOCK = 2048
+"""Requests drawn at a time: some 0.1 ms of work."""
+
+Tags = npt.NDArray[np.int64]
+
+
+def infer_head(timeout_ns: int | None, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Head:
+    """The request headers of ModelInfer; a deadline goes to the server too."""
+    return Head(INFER_PATH, (*headers, grpc_timeout(timeout_ns)) if timeout_ns else headers)
+
+
+class Requests:
+    """Every distinct request of a flow, built once; ``draw`` picks among them by numbers in [0, 1)."""
+
+    def __init__(self, payloads: Payloads, flow: str, recorder: Recorder, timeout_ns: int | None) -> None:
+        head = infer_head(timeout_ns)
+        self._payloads = payloads
+        tags = [recorder.tag(flow, body.cls) for body in payloads.bodies]
+        self._encoded = [encode(head, b.message, tag=t) for b, t in zip(payloads.bodies, tags, strict=True)]
+        self._tags = np.asarray(tags, dtype=np.int64)
+
+    def draw(self, numbers: npt.NDArray[np.float64]) -> tuple[list[Encoded], Tags]:
+        """One request and its tag for each number."""
+        index = self._payloads.draw(numbers)
+        encoded = self._encoded
+        return [encoded[i] for i in index.tolist()], self._tags[index]
+
+
+class Numbered:
+    """The closed loop's requests: numbered as they are sent, drawn in blocks from a stream of their own."""
+
+    def __init__(self, requests: Requests, seed: int, stream: str) -> None:
+        self._requests = requests
+        self._seed, self._stream = seed, stream
+        self._next = 0
+        self._items: list[Encoded] = []
+        self._tags: Tags = np.empty(0, dtype=np.int64)
+        self._at = 0
+
+    def take(self, count: int) -> tuple[Sequence[Encoded], Tags]:
+        """The next ``count`` requests and their tags."""
+        at = self._at
+        if at + count > len(self._items):
+            self._refill(count)
+            at = 0
+        self._at = at + count
+        return self._items[at : at + count], self._tags[at : at + count]
+
+    def _refill(self, count: int) -> None:
+        more = max(BLOCK, count)
+        items, tags = self._requests.draw(picks(self._seed, self._stream, self._next, more))
+        self._next += more
+        self._items = self._items[self._at :] + items
+        self._tags = np.concatenate((self._tags[self._at :], tags))
+        self._at = 0

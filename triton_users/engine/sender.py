@@ -1,0 +1,190 @@
+"""Open loop: every arrival of the schedule is sent at its instant, whatever the server does."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from triton_users.clock import now_ns
+from triton_users.engine.lane import OVERDUE_NS, Outcomes
+from triton_users.engine.requests import Tags
+from triton_users.net import Channel, Timer
+from triton_users.schedule import Schedule
+from triton_users.stats.recorder import Recorder
+from triton_users.step import Flow, Lease, Step
+from triton_users.units import NS_PER_MS
+from triton_users.wire import Encoded
+
+CHUNK_NS = 50 * NS_PER_MS
+"""Arrivals are made ready in pieces this long, so that no piece of work delays many of them."""
+AHEAD_NS = 100 * NS_PER_MS
+AT_ONCE = 3
+"""How often a turn of the loop looks for arrivals that have come due (lag p50 at 10,000/s: 34 -> 29 µs)."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Arrivals made ready: instants on the local clock, requests and tags, in order."""
+
+    times: list[int]
+    items: list[Encoded]
+    times_array: npt.NDArray[np.int64]
+    tags: Tags
+
+
+Draw = Callable[[npt.NDArray[np.float64]], tuple[list[Encoded], Tags]]
+"""Requests and their tags for numbers in [0, 1)."""
+
+
+class Arrivals:
+    """The owned part of a schedule within the leases held, made ready a little ahead."""
+
+    def __init__(self, schedule: Schedule, draw: Draw, t0_ns: int) -> None:
+        self._schedule, self._draw, self._t0 = schedule, draw, t0_ns
+        self._leases: deque[Lease] = deque()
+        self._from = 0
+        self.ready_until_ns = 0
+
+    def lease(self, lease: Lease) -> None:
+        self._leases.append(lease)
+
+    def next(self) -> Chunk | None:
+        """The next piece that holds arrivals, or None until there is another lease."""
+        while self._leases:
+            lease = self._leases[0]
+            start = max(self._from, lease.from_ns)
+            end = min(start + CHUNK_NS, lease.until_ns)
+            if end >= lease.until_ns:
+                self._leases.popleft()
+            self._from = end
+            if end <= start:
+                continue
+            self.ready_until_ns = self._t0 + end
+            found = self._schedule.arrivals(start, end, lease.k, lease.n)
+            if len(found.offset_ns):
+                times = found.offset_ns + self._t0
+                items, tags = self._draw(found.pick)
+                return Chunk(times.tolist(), items, times, tags)
+        return None
+
+
+class Sender(Outcomes):
+    """Sends what is due in one go and books what the cap, the connection or a freeze kept from being sent.
+
+    ``room_for`` tells how many more requests the worker's share of the run's in-flight cap has room for.
+    """
+
+    def __init__(
+        self, flow: Flow, draw: Draw, recorder: Recorder, seed: int, room_for: Callable[[], int]
+    ) -> None:
+        super().__init__(recorder)
+        self.flow = flow
+        self.channel: Channel
+        self._draw, self._seed = draw, seed
+        self._room_for = room_for
+        self._timer = Timer(self._due)
+        self._chunk: Chunk | None = None
+        self._following: Chunk | None = None
+        self._at = self._booked = 0
+
+    @property
+    def in_flight(self) -> int:
+        return self.channel.in_flight
+
+    @property
+    def unfinished(self) -> int:
+        return self.in_flight
+
+    def begin(self, step: Step, t0_ns: int, worker: int) -> None:
+        assert self.flow.rate is not None
+        stream = f"{step.index}/{self.flow.name}"
+        schedule = Schedule(self.flow.process, self.flow.rate, self._seed, stream)
+        self._arrivals = Arrivals(schedule, self._draw, t0_ns)
+        self._chunk = self._following = None
+        self._at = self._booked = 0
+
+    def lease(self, lease: Lease) -> None:
+        self._arrivals.lease(lease)
+        if self._chunk is None and (chunk := self._advance()) is not None:
+            self._timer.at(chunk.times[0])
+
+    def _advance(self) -> Chunk | None:
+        """Go on to the next piece; None when there is none."""
+        self.account()
+        self._chunk, self._following = self._following or self._arrivals.next(), None
+        self._at = self._booked = 0
+        return self._chunk
+
+    def _due(self) -> int | None:
+        # Sending takes as long as many a gap: what has come due meanwhile saves a turn of the loop. Not more
+        # often, since answers wait for the loop.
+        when: int | None = 0
+        for _ in range(AT_ONCE):
+            now = now_ns()
+            if when is None or when > now:
+                break
+            when = self._send_due(now)
+        return when
+
+    def _send_due(self, now: int) -> int | None:
+        """Send what is due ``now``; when the next arrival is."""
+        while (chunk := self._chunk) is not None:
+            start = self._at
+            end = bisect_right(chunk.times, now, start)
+            if end > start:
+                self._at = end
+                self._launch(chunk, start, end, now)
+            if end < len(chunk.times):
+                if self._following is None and self._arrivals.ready_until_ns - now < AHEAD_NS:
+                    self._following = self._arrivals.next()
+                return chunk.times[end]
+            self._advance()
+        return None
+
+    def _launch(self, chunk: Chunk, start: int, end: int, now: int) -> None:
+        times, tags = chunk.times, chunk.tags
+        if now - times[start] > OVERDUE_NS:
+            missed = bisect_left(times, now - OVERDUE_NS, start, end)
+            self.recorder.lost(chunk.times_array[start:missed], tags[start:missed])
+            start = missed
+        fitting = min(start + max(self._room_for(), 0), end)
+        if fitting < end:
+            self.recorder.dropped(chunk.times_array[fitting:end], tags[fitting:end])
+        if fitting > start:
+            self._send(chunk, start, fitting, now)
+
+    def _send(self, chunk: Chunk, start: int, end: int, now: int) -> None:
+        times, items = chunk.times[start:end], chunk.items[start:end]
+        if not self.channel.send(items, times, now):
+            self.refuse([(t, 0, i.tag) for t, i in zip(times, items, strict=True)], self.channel.reason, now)
+
+    def changed(self, connected: bool, reason: str) -> None:
+        """The schedule goes on with or without a connection."""
+
+    def account(self) -> None:
+        """Whole ranges cost the fold a tenth of single arrivals."""
+        chunk = self._chunk
+        if chunk is not None and self._at > self._booked:
+            span = slice(self._booked, self._at)
+            self.recorder.scheduled(chunk.times_array[span], chunk.tags[span])
+            self._booked = self._at
+
+    def stop(self, now: int) -> None:
+        self._timer.stop()
+        self._send_due(now - 1)
+        self.account()
+        self._chunk = self._following = None
+
+    def settle(self) -> None:
+        self.channel.give_up()
+
+    def close(self) -> None:
+        self._timer.close()
+
+    def users(self, count: int) -> None:
+        """An open loop's rate does not depend on users."""
