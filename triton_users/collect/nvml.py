@@ -1,0 +1,146 @@
+"""NVIDIA GPUs by NVML (nvidia-ml-py). What a GPU does not support is absent, never zero."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from triton_users.collect.sensor import Absent, Failed, Reading
+
+Values = dict[str, float]
+Ask = Callable[[Any, Any], Values]
+
+THROTTLE_BITS = {
+    "idle": 0x1,
+    "clock_setting": 0x2,
+    "power_cap": 0x4,
+    "hw_slowdown": 0x8,
+    "sync_boost": 0x10,
+    "sw_thermal": 0x20,
+    "hw_thermal": 0x40,
+    "power_brake": 0x80,
+    "display_clock": 0x100,
+}
+"""nvml.h: nvmlClocksEventReason…"""
+SLOWED = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
+"""The reasons that mean that power or heat holds the GPU back."""
+
+SM, MEM = 1, 2
+"""nvml.h: NVML_CLOCK_SM, NVML_CLOCK_MEM."""
+NOT_THERE = frozenset({3, 13})
+"""nvml.h: NVML_ERROR_NOT_SUPPORTED and NVML_ERROR_FUNCTION_NOT_FOUND (an older driver)."""
+UNUSABLE = {9: "the NVIDIA driver is not loaded", 12: "there is no NVML library"}
+
+
+def _utilization(nvml: Any, gpu: Any) -> Values:
+    rates = nvml.nvmlDeviceGetUtilizationRates(gpu)
+    return {"gpu_utilization_ratio": rates.gpu / 100, "gpu_memory_utilization_ratio": rates.memory / 100}
+
+
+def _memory(nvml: Any, gpu: Any) -> Values:
+    memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
+    return {"gpu_memory_used_bytes": memory.used, "gpu_memory_total_bytes": memory.total}
+
+
+def _throttling(nvml: Any, gpu: Any) -> Values:
+    # The older name: every driver has it, and it gives the same bits.
+    bits = nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu)
+    values = {f"gpu_throttle_{name}": float(bits & bit != 0) for name, bit in THROTTLE_BITS.items()}
+    return values | {"gpu_throttled": float(bits & SLOWED != 0)}
+
+
+ASKED: tuple[Ask, ...] = (
+    _utilization,
+    _memory,
+    _throttling,
+    lambda nvml, gpu: {"gpu_power_watts": nvml.nvmlDeviceGetPowerUsage(gpu) / 1e3},
+    lambda nvml, gpu: {"gpu_power_limit_watts": nvml.nvmlDeviceGetEnforcedPowerLimit(gpu) / 1e3},
+    lambda nvml, gpu: {"gpu_energy_joules": nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1e3},
+    lambda nvml, gpu: {"gpu_sm_clock_hz": nvml.nvmlDeviceGetClockInfo(gpu, SM) * 1e6},
+    lambda nvml, gpu: {"gpu_memory_clock_hz": nvml.nvmlDeviceGetClockInfo(gpu, MEM) * 1e6},
+    lambda nvml, gpu: {"gpu_temperature_celsius": float(nvml.nvmlDeviceGetTemperature(gpu, 0))},
+)
+
+
+@dataclass(slots=True)
+class Gpu:
+    """One device, and what it still answers to."""
+
+    handle: Any
+    labels: Mapping[str, str]
+    asked: list[Ask] = field(default_factory=lambda: list(ASKED))
+
+
+class Nvml:
+    """``load`` gives the pynvml module."""
+
+    source = "gpu"
+
+    def __init__(self, load: Callable[[], Any] = lambda: importlib.import_module("pynvml")) -> None:
+        self._load = load
+        self._nvml: Any = None
+        self._gpus: list[Gpu] = []
+
+    def open(self) -> None:
+        try:
+            nvml = self._load()
+        except ImportError as error:
+            raise Absent('nvidia-ml-py is not installed (pip install "triton-users[agent]")') from error
+        try:
+            nvml.nvmlInit()
+            self._nvml = nvml
+            self._gpus = [self._gpu(index) for index in range(nvml.nvmlDeviceGetCount())]
+            values = [self._ask(gpu) for gpu in self._gpus]  # of all: it sorts out what is absent
+        except nvml.NVMLError as error:
+            if error.value in UNUSABLE:
+                raise Absent(UNUSABLE[error.value]) from error
+            raise Failed(f"NVML says: {error}") from error
+        if not self._gpus:
+            raise Absent("there is no NVIDIA GPU")
+        if not any(values):
+            raise Absent("NVML knows the GPU and nothing about it (a Jetson: see the sensor jetson)")
+
+    def sample(self, now_ns: int) -> Iterator[Reading]:
+        for gpu in self._gpus:
+            try:
+                values = self._ask(gpu)
+            except self._nvml.NVMLError as error:
+                raise Failed(f"GPU {gpu.labels['gpu']}: NVML says: {error}") from error
+            if values:
+                yield Reading(gpu.labels, values)
+
+    def close(self) -> None:
+        nvml, self._nvml, self._gpus = self._nvml, None, []
+        if nvml is not None:
+            with contextlib.suppress(nvml.NVMLError):  # it may be gone, which is why we close
+                nvml.nvmlShutdown()
+
+    def _gpu(self, index: int) -> Gpu:
+        handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
+        labels = {"gpu": str(index)}
+        for label, ask in (
+            ("name", self._nvml.nvmlDeviceGetName),
+            ("uuid", self._nvml.nvmlDeviceGetUUID),
+        ):
+            try:
+                text = ask(handle)
+            except self._nvml.NVMLError as error:
+                if error.value not in NOT_THERE:
+                    raise
+            else:
+                labels[label] = text.decode() if isinstance(text, bytes) else str(text)
+        return Gpu(handle, labels)
+
+    def _ask(self, gpu: Gpu) -> Values:
+        values: Values = {}
+        for ask in tuple(gpu.asked):
+            try:
+                values |= ask(self._nvml, gpu.handle)
+            except self._nvml.NVMLError as error:
+                if error.value not in NOT_THERE:
+                    raise
+                gpu.asked.remove(ask)
+        return values
