@@ -1,0 +1,172 @@
+"""The writer against a local HTTP server that answers as told: what goes out, what comes of it."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from triton_users.sinks.influx_answer import Refused, Unavailable
+from triton_users.sinks.influx_target import InfluxTarget, TargetError
+from triton_users.sinks.influx_write import InfluxWriter
+
+TOKEN = "t0ps3cret"
+
+
+class Server:
+    """Answers each write by ``answer``: (status, headers, body), or "cut", or "hang"."""
+
+    def __init__(self) -> None:
+        self.answer: tuple[int, dict[str, str], bytes] | str = (204, {}, b"")
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.released = threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.requests.append((self.path, dict(self.headers), body))
+                if outer.answer == "hang":
+                    outer.released.wait(20)
+                if isinstance(outer.answer, str):
+                    self.close_connection = True
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                status, headers, text = outer.answer
+                self.send_response(status)
+                for name, value in ({"Content-Length": str(len(text))} | headers).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self.released.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    found = Server()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def writer(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[InfluxWriter]:
+    monkeypatch.setenv("INFLUXDB_TOKEN", TOKEN)
+    found = InfluxWriter(InfluxTarget(server.url, "load", org="us"))
+    yield found
+    found.close()
+
+
+def test_points_go_out_compressed_in_one_request_with_the_token_in_its_header(
+    server: Server, writer: InfluxWriter
+) -> None:
+    assert writer.write(["a x=1i 1", "b x=2i 2"]) is None
+    ((path, headers, body),) = server.requests
+    assert path.startswith("/api/v2/write?") and "bucket=load" in path and "org=us" in path
+    assert "precision=ns" in path and TOKEN not in path
+    assert headers["Content-Encoding"] == "gzip" and gzip.decompress(body) == b"a x=1i 1\nb x=2i 2"
+    assert headers["Authorization"] == f"Token {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "after_s", "settings"),
+    [
+        ((429, {"Retry-After": "7"}, b""), "429", 7, False),
+        ((503, {}, b'{"message": "busy"}'), "503, busy", None, False),
+        ((500, {}, b"\xff\xfe"), "an answer that is no text", None, False),
+        ((401, {}, b'{"message": "unauthorized"}'), "401, the token", None, True),
+        ((307, {"Location": "http://127.0.0.1:9/"}, b""), "307", None, True),
+        ("cut", "the connection was cut", None, False),
+    ],
+)
+def test_each_answer_becomes_a_reason(
+    server: Server, writer: InfluxWriter, answer: Any, reason: str, after_s: float | None, settings: bool
+) -> None:
+    server.answer = answer
+    found = writer.write(["a x=1i 1"], 5.0)
+    assert isinstance(found, Unavailable)
+    assert found.reason.startswith(reason) and TOKEN not in found.reason
+    assert (found.after_s, found.settings) == (after_s, settings)
+    assert len(server.requests) == 1  # no retry of its own, and no redirect that takes the token along
+    server.answer = (204, {}, b"")
+    assert writer.write(["a x=1i 1"]) is None
+
+
+def test_a_partial_write_is_refused(server: Server, writer: InfluxWriter) -> None:
+    server.answer = (400, {}, b'{"message": "partial write: field type conflict dropped=1"}')
+    assert writer.write(["a x=1i 1"]) == Refused(400, "partial write: field type conflict dropped=1", 1)
+
+
+def test_a_database_that_hangs_is_left(server: Server, writer: InfluxWriter) -> None:
+    server.answer = "hang"
+    assert writer.write(["a x=1i 1"], 0.2) == Unavailable("no answer in time")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [("http://no-such-host.invalid:8086", "the host's name is unknown"), (None, "no connection")],
+)
+def test_nobody_there(url: str | None, reason: str) -> None:
+    if url is None:
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    assert InfluxWriter(InfluxTarget(url, "load")).write(["a x=1i 1"], 2.0) == Unavailable(reason)
+
+
+def test_a_token_that_is_put_right_is_read_again(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("old\n")
+    writer = InfluxWriter(InfluxTarget(server.url, "load", token_file=str(file)))
+    server.answer = (401, {}, b"")
+    writer.write(["a x=1i 1"])
+    file.write_text("new\n")
+    server.answer = (204, {}, b"")
+    assert writer.write(["a x=1i 1"]) is None
+    assert [headers["Authorization"] for _, headers, _ in server.requests] == ["Token old", "Token new"]
+    writer.close()
+
+
+def _missing(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+BAD_FILES: list[Callable[[Path], Any]] = [
+    _missing,
+    lambda path: path.write_text(""),
+    lambda path: path.write_text("a\nb"),
+    lambda path: path.write_bytes(b"\xff"),
+]
+
+
+@pytest.mark.parametrize("spoil", BAD_FILES)
+def test_a_token_file_that_is_none_is_told_by_its_name(tmp_path: Path, spoil: Callable[[Path], Any]) -> None:
+    path = tmp_path / "token"
+    spoil(path)
+    with pytest.raises(TargetError, match=r"token"):
+        InfluxTarget("http://h", "load", token_file=str(path)).token()
+
+
+def test_without_a_token_there_is_no_header(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INFLUXDB_TOKEN", raising=False)
+    writer = InfluxWriter(InfluxTarget(server.url, "load"))
+    assert writer.write(["a x=1i 1"]) is None
+    assert "Authorization" not in server.requests[0][1]
+    writer.close()

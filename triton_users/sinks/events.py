@@ -1,0 +1,50 @@
+"""What else the spool holds beside merged seconds: events and the results of steps, a line for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from triton_users.sinks.redact import plain, redact_text
+
+Line = dict[str, Any]
+
+INFO, DOUBTFUL, INVALID, ERROR = "info", "doubtful", "invalid", "error"
+
+
+def event_line(
+    number: int,
+    event: str,
+    at_ns: int,
+    title: str,
+    text: str = "",
+    *,
+    severity: str = INFO,
+    step: int | None = None,
+    until_ns: int | None = None,
+) -> Line:
+    """Something that happened at ``at_ns`` of the run's axis. ``number`` counts the events of a run;
+    ``until_ns`` makes it a span that began at ``at_ns``. A "step_start" is titled by the step's name."""
+    return {
+        "kind": "event",
+        "number": number,
+        "event": event,
+        "at_ns": at_ns,
+        "severity": severity,
+        "title": redact_text(title),
+        "text": redact_text(text),
+        "step": step,
+        "until_ns": until_ns,
+    }
+
+
+def step_line(index: int, name: str, start_ns: int, end_ns: int, rows: Sequence[Mapping[str, Any]]) -> Line:
+    """A step's rows of summary.json; ``start_ns`` to ``end_ns`` are what was measured, on the run's axis."""
+    return {
+        "kind": "step",
+        "step": index,
+        "name": name,
+        "start_ns": start_ns,
+        "end_ns": end_ns,
+        "rows": [plain(row) for row in rows],
+    }

@@ -1,0 +1,127 @@
+"""The parent's side of the feed: starts the child, says how it fares, and lets it write what waits."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from triton_users.clock import Clock, now_ns, wall_ns, wall_text
+from triton_users.process import Child, spawn
+from triton_users.sinks.feed_status import FeedStatus, StatusFile
+from triton_users.sinks.folder import ResultsFolder
+from triton_users.sinks.influx_target import InfluxTarget
+from triton_users.units import NS_PER_S, format_count, format_duration
+
+LOOK_NS = NS_PER_S
+"""Between two looks at how the feed fares."""
+REPEAT_NS = 30 * NS_PER_S
+"""Between two lines about one and the same outage."""
+PATIENCE_NS = 2 * NS_PER_S
+"""An outage that is over sooner is not worth a line."""
+GRACE_S = 2.0
+
+
+class FeedChild:
+    """Writes ``folder`` to ``target`` in a process of its own. Nothing here raises after ``start``."""
+
+    def __init__(self, folder: ResultsFolder, target: InfluxTarget, clock: Clock = now_ns) -> None:
+        self.target = target
+        self._folder = folder
+        self._status = StatusFile(folder.path / "feed.status")
+        self._log = folder.path / "feed.log"
+        self._clock = clock
+        self._child: Child | None = None
+        self._watch = Watch(folder.path / "rejected.jsonl")
+        self._looked = 0
+
+    def start(self) -> None:
+        """Start the child. Raises OSError."""
+        self._status.create()
+        command = [sys.executable, "-m", "triton_users", "feed", str(self._folder.path.resolve())]
+        command += [*self.target.arguments(), "--status", str(self._status.path.resolve())]
+        self._child = spawn(command, log=self._log)
+
+    @property
+    def pid(self) -> int | None:
+        """None while there is no child."""
+        return None if self._child is None else self._child.pid
+
+    def watch(self, lines: int) -> list[str]:
+        """What there is to say now that the spool has ``lines``; looks once a second at most."""
+        now = self._clock()
+        if self._child is None or now - self._looked < LOOK_NS:
+            return []
+        self._looked = now
+        status = self._status.read()
+        said = [] if status is None else list(self._watch.news(status, lines, now))
+        ending = self._child.ending()
+        if ending is not None:
+            self._child = None
+            said.append(f"InfluxDB: the feed has ended ({ending}); the run goes on. {self._how_to_replay()}")
+        return said
+
+    def finish(self, lines: int) -> list[str]:
+        """The spool is complete, with ``lines``: wait while the rest is written, no longer than the target
+        allows; what to say. Does nothing the second time."""
+        if self._child is None:
+            return []
+        child, self._child = self._child, None
+        child.stop(self.target.drain_ns / NS_PER_S + GRACE_S)
+        status = self._status.read() or FeedStatus()
+        said = list(self._watch.refusals(status))
+        if status.lines >= lines:
+            said.append(f"InfluxDB: all is written, {format_count(status.points)} points")
+            self._clear()
+        else:
+            waiting = f"{format_count(lines - status.lines)} of {format_count(lines)} lines are not written"
+            reason = status.reason or f"the feed ended with {child.ending()}"
+            said.append(f"InfluxDB: {waiting}: {reason}. {self._how_to_replay()}")
+        return said
+
+    def _clear(self) -> None:
+        self._status.remove()
+        try:
+            if not self._log.stat().st_size:
+                self._log.unlink()
+        except OSError:
+            return
+
+    def _how_to_replay(self) -> str:
+        return f"Write it later by:\n  {self.target.replay_command(self._folder.path)}"
+
+
+class Watch:
+    """Turns the feed's status into the few lines that are worth saying."""
+
+    def __init__(self, rejected: Path) -> None:
+        self._rejected = rejected
+        self._told_refused = 0
+        self._since: int | None = None
+        self._told = 0
+
+    def news(self, status: FeedStatus, lines: int, now: int) -> Iterator[str]:
+        """What to say of ``status`` when the spool has ``lines``."""
+        yield from self.refusals(status)
+        since = status.failing_since_ns
+        waiting = f"{format_count(max(lines - status.lines, 0))} lines wait in the results folder"
+        if since is None:
+            if self._since is not None:
+                outage = format_duration((now - self._since) // NS_PER_S * NS_PER_S)
+                yield f"InfluxDB: written again after {outage}; {waiting}"
+            self._since = None
+        elif now - since >= PATIENCE_NS and (self._since is None or now - self._told >= REPEAT_NS):
+            self._since = since if self._since is None else self._since
+            self._told = now
+            begun = wall_text(wall_ns() - max(now - since, 0))[11:19]
+            yield f"InfluxDB: nothing written since {begun} UTC: {status.reason}; {waiting}"
+
+    def refusals(self, status: FeedStatus) -> Iterator[str]:
+        """Points that were refused for good since the last time."""
+        new = status.rejected - self._told_refused
+        if new > 0:
+            self._told_refused = status.rejected
+            yield (
+                f"InfluxDB: {format_count(new)} points refused for good: {status.rejected_reason}; "
+                f"kept in {self._rejected}"
+            )

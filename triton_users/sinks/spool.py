@@ -1,0 +1,125 @@
+"""The spool: windows.jsonl, one line a second, on disk before anyone relies on it.
+
+Each line reaches the operating system before ``append`` returns, so a killed process loses at most the second
+it was in. A line whose write was cut short is taken back, so that a full disk costs whole lines and
+never the readability of the others.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from triton_users.sinks.folder import ResultsError
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_BYTES = 1 << 20
+
+
+class Spool:
+    """Appends lines to ``path``. ``lost`` counts the lines that did not reach it.
+
+    Opening raises ResultsError; afterwards nothing raises: a load test does not end for a full disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.written = 0
+        self.lost = 0
+        try:
+            self._file: int | None = os.open(
+                path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
+            )
+        except OSError as error:
+            raise ResultsError(
+                f"cannot write {path}: {error.strerror}; give a folder that you may write to by --results DIR"
+            ) from error
+
+    def append(self, line: Mapping[str, Any] | str) -> bool:
+        """Write one line (a mapping), or lines that are JSON already, without the last one's end; whether
+        the operating system has them."""
+        text = line if isinstance(line, str) else json.dumps(line, separators=(",", ":"), ensure_ascii=False)
+        try:
+            self._write(text.encode() + b"\n")
+        except OSError as error:
+            self._lose(error.strerror or str(error), 1 + text.count("\n"))
+            return False
+        self.written += 1 + text.count("\n")
+        return True
+
+    def close(self) -> None:
+        """Close the file; later lines count as lost. Twice does no harm."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            raise OSError("the spool is closed")
+        start = os.fstat(self._file).st_size
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError:
+            os.ftruncate(self._file, start)
+            raise
+
+    def _lose(self, reason: str, lines: int) -> None:
+        if not self.lost:
+            logger.warning(
+                "Cannot write %s: %s. The run goes on, but seconds will be missing in it; free some space.",
+                self.path,
+                reason[:1].lower() + reason[1:],
+            )
+        self.lost += lines
+
+
+class SpoolReader:
+    """Reads a spool, also while it grows: ``poll`` returns the whole lines that came since the last time.
+
+    A last line without its end is left for the next time; in a finished file it is a torn one, and
+    ``torn_bytes`` says how long it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+        self.torn_bytes = 0
+        self._line = 0
+
+    def poll(self) -> Iterator[dict[str, Any]]:
+        """Raises ResultsError if the file cannot be read or a finished line in it is not JSON."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                rest = b""
+                while chunk := file.read(_CHUNK_BYTES):
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        self.offset += len(line) + 1
+                        self._line += 1
+                        yield self._parse(line)
+        except OSError as error:
+            raise ResultsError(f"cannot read {self.path}: {error.strerror}") from error
+        self.torn_bytes = len(rest)
+
+    def _parse(self, line: bytes) -> dict[str, Any]:
+        try:
+            value = json.loads(line)
+            if not isinstance(value, dict):
+                raise ValueError("not an object")
+        except ValueError as error:
+            raise ResultsError(
+                f"line {self._line} of {self.path} is damaged ({error}); remove that line to read the others"
+            ) from error
+        return value
+
+
+def read_spool(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a spool, in the order in which they were written. Raises ResultsError."""
+    return list(SpoolReader(path).poll())
