@@ -1,0 +1,65 @@
+"""The table of workers: who sent what, how each fared, and how well its clock is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+from triton_users import units
+from triton_users.report.grid import Column, render_grid
+
+Row = dict[str, Any]
+MAX_SHOWN = 16
+SUMS = ("requests", "late", "dropped", "never_sent", "unrecorded", "windows", "windows_missing")
+ALWAYS = ("requests", "windows")
+HEADERS = {"never_sent": "never sent", "windows_missing": "missing"}
+
+
+def worker_table(rows: Sequence[Row]) -> list[Text]:
+    """Over all steps; nothing for a single worker. Of very many, those with the most CPU."""
+    workers = sorted(_workers(rows), key=lambda worker: -worker["cpu_ratio"])
+    if len(workers) < 2:
+        return []
+    shown = sorted(workers[:MAX_SHOWN], key=lambda worker: worker["worker"])
+    whole = sum(worker["requests"] for worker in workers) or 1
+    names = [name for name in SUMS if name in ALWAYS or any(worker[name] for worker in shown)]
+    columns = [
+        Column("worker", [str(worker["worker"]) for worker in shown]),
+        Column("at", [worker["address"] or worker["host"] or "" for worker in shown], left=True),
+        Column("share", [units.format_percent(worker["requests"] / whole) for worker in shown]),
+        Column("CPU", [units.format_percent(worker["cpu_ratio"]) for worker in shown]),
+        Column("lag p99", [_duration(worker["send_lag_p99_ns"]) for worker in shown]),
+        Column("clock", [_clock(worker) for worker in shown]),
+        *(Column(HEADERS.get(n, n), [units.format_count(worker[n]) for worker in shown]) for n in names),
+    ]
+    lines = render_grid(columns)
+    if len(workers) > len(shown):
+        lines.append(Text(f"and {len(workers) - len(shown)} workers with less CPU: see summary.json", "dim"))
+    return lines
+
+
+def _workers(rows: Sequence[Row]) -> list[Row]:
+    """One for each worker: counts added up over the steps, the worst of the rest."""
+    steps: dict[str, list[Row]] = {row["name"]: row["generators"] for row in rows}
+    of: dict[int, list[Row]] = {}
+    for generator in (one for generators in steps.values() for one in generators):
+        of.setdefault(generator["worker"], []).append(generator)
+    return [_sum(parts) for parts in of.values()]
+
+
+def _sum(parts: Sequence[Row]) -> Row:
+    total = parts[0] | {name: sum(part[name] for part in parts) for name in SUMS}
+    for name in ("cpu_ratio", "send_lag_p99_ns", "clock_uncertainty_ns"):
+        total[name] = max((part[name] for part in parts if part[name] is not None), default=None)
+    return total
+
+
+def _duration(ns: int | None) -> str:
+    return "" if ns is None else units.format_duration(ns)
+
+
+def _clock(worker: Row) -> str:
+    unsure = worker["clock_uncertainty_ns"]
+    return "" if unsure is None else f"± {units.format_duration(unsure)}"
