@@ -1,0 +1,204 @@
+"""Workers and their master in made-up time: who runs when, which message arrives when, who sends what.
+
+The master is Roster and lost.account themselves; a worker is its rule alone: it sends what it holds leases
+for, when it runs, unless that is more than two seconds late: then it is lost. Times are ns from t0.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+
+from triton_users.run import lost
+from triton_users.run.conversation import DEAF_NS, ROUND_NS
+from triton_users.run.roster import Roster
+from triton_users.schedule import Schedule
+from triton_users.stats.window import Generator, Key, Series, Window
+from triton_users.step import CONSTANT, Flow, Lease, RequestClass, Step
+from triton_users.units import NS_PER_MS, NS_PER_S
+
+NEVER = 2**62
+OVERDUE_NS = 2 * NS_PER_S
+OWED_NS = 5 * NS_PER_S
+PREPARE_NS = 300 * NS_PER_MS
+SERVICE_NS = 20 * NS_PER_MS
+CLASS = RequestClass("m", 1)
+Span = tuple[int, int]
+
+
+@dataclass
+class Machine:
+    """Runs but for its pauses, until it dies; messages cross but for cuts, ``delay`` later."""
+
+    pauses: list[Span] = field(default_factory=list)
+    cuts: list[Span] = field(default_factory=list)
+    dies: int = NEVER
+    delay: int = NS_PER_MS
+    joins: int = -NS_PER_S
+
+    def acts(self, at: int) -> int:
+        """The first instant from ``at`` on at which it runs; NEVER if it is dead by then."""
+        for start, end in self.pauses:
+            if start <= at < end:
+                at = end
+        return at if at < self.dies else NEVER
+
+    def crosses(self, at: int) -> int:
+        """When a message sent at ``at`` is at the other end."""
+        if at >= NEVER:
+            return NEVER
+        for start, end in self.cuts:
+            if start <= at < end:
+                at = end
+        return at + self.delay
+
+    def answers(self, at: int) -> int:
+        """When the master has the answer to what it sent at ``at``."""
+        return self.crosses(self.acts(self.crosses(at)))
+
+    @property
+    def calm(self) -> bool:
+        return not self.pauses and not self.cuts and self.dies == NEVER
+
+
+@dataclass
+class History:
+    """One step with these workers; ``run`` plays it."""
+
+    workers: list[Machine]
+    master: Machine = field(default_factory=Machine)
+    length_s: float = 12.0
+    rate: float = 10.0
+    process: str = CONSTANT
+    seed: int = 1
+    sent: list[int] = field(default_factory=list)
+    sent_late: int = 0
+
+    def __post_init__(self) -> None:
+        self.flow = Flow("f", "U", "m", self.process, self.rate, None, ((CLASS, 1.0),))
+        self.step = Step(0, "s", (self.flow,), NS_PER_S, int((self.length_s - 1) * NS_PER_S), 1)
+        assert self.step.length_ns is not None
+        self.length: int = self.step.length_ns
+        self.roster = Roster(0, self.length)
+        self.reported = lost.Reported()
+        self.gaps: set[int] = set()
+        self.stops: dict[int, int] = {}
+        self.schedule = Schedule(self.process, self.rate, self.seed, "0/f")
+
+    def run(self) -> lost.Account:
+        leases = self._grants()
+        for number, machine in enumerate(self.workers):
+            self._work(number, machine, leases[number])
+        self.roster.close(self.length)
+        answers = lost.Answers(self.length, self.stops, self.gaps)
+        return lost.account(self.step, self.roster, self.reported, answers, self.seed)
+
+    # The master
+
+    def _grants(self) -> list[list[tuple[int, Lease]]]:
+        """For each worker: (when it was sent, lease)."""
+        given: list[list[tuple[int, Lease]]] = [[] for _ in self.workers]
+        begun = [self._begun(machine) for machine in self.workers]
+        beats: list[list[Span]] = [[] for _ in self.workers]
+        heard = [0 for _ in self.workers]
+        now = before = 0
+        while now < self.length:
+            if now - before > DEAF_NS:
+                heard = [at + now - before for at in heard]
+            for number, machine in enumerate(self.workers):
+                if begun[number] <= now:
+                    self.roster.heard(number, heard[number])
+                beats[number].append((now, machine.answers(now)))
+            for number, lease in self.roster.grant(now):
+                given[number].append((now, lease))
+            before = now
+            now = self.master.acts(now + ROUND_NS)
+            for number, theirs in enumerate(beats):
+                came = [sent for sent, at in theirs if at <= now]
+                heard[number] = max([heard[number], *came])
+                beats[number] = [beat for beat in theirs if beat[1] > now]
+        return given
+
+    def _begun(self, machine: Machine) -> int:
+        """When the master knows that the worker has begun the step."""
+        if machine.joins < 0:
+            return 0
+        knows_run = machine.answers(self.master.acts(machine.joins))
+        ready = machine.crosses(machine.acts(machine.crosses(knows_run) + PREPARE_NS))
+        return self.master.acts(machine.answers(ready))
+
+    # A worker
+
+    def _work(self, number: int, machine: Machine, given: list[tuple[int, Lease]]) -> None:
+        limit = self.length + OWED_NS
+        stop = machine.acts(machine.crosses(self.length))
+        if machine.joins < self.length and machine.crosses(stop) < limit:
+            self.stops[number] = stop
+        booked: Counter[tuple[int, int, str]] = Counter()
+        offsets = _offsets(self.process, self.rate, self.seed, self.length)
+        for sent_at, lease in given:
+            has = machine.acts(machine.crosses(sent_at))
+            first, end = bisect_left(offsets, lease.from_ns), bisect_left(offsets, lease.until_ns)
+            for index in range(first + (lease.k - first) % lease.n, end, lease.n):
+                if (at := machine.acts(max(offsets[index], has))) < NEVER:
+                    self._serve(machine, booked, index, offsets[index], at)
+        for second in {second for second, _, _ in booked}:
+            cut = machine.acts((second + 1) * NS_PER_S)
+            if machine.crosses(cut) < limit:
+                self.reported.add(_window(number, second, booked))
+            elif number in self.stops:
+                self.gaps.add(number)
+
+    def _serve(
+        self, machine: Machine, booked: Counter[tuple[int, int, str]], index: int, due: int, at: int
+    ) -> None:
+        trial = 0 if due >= NS_PER_S else -1
+        booked[at // NS_PER_S, trial, "scheduled"] += 1
+        if at - due > OVERDUE_NS:
+            booked[at // NS_PER_S, trial, "lost"] += 1
+            return
+        self.sent.append(index)
+        self.sent_late += at - due > 0
+        if (done := machine.acts(at + SERVICE_NS)) < NEVER:
+            booked[done // NS_PER_S, trial, "ok"] += 1
+
+
+@cache
+def _offsets(process: str, rate: float, seed: int, length: int) -> list[int]:
+    found: list[int] = Schedule(process, rate, seed, "0/f").arrivals(0, length).offset_ns.tolist()
+    return found
+
+
+def _window(worker: int, second: int, booked: Counter[tuple[int, int, str]]) -> Window:
+    names = ("scheduled", "ok", "lost")
+    series = {
+        Key("f", CLASS, trial): Series(**{name: booked[second, trial, name] for name in names})
+        for trial in (-1, 0)
+    }
+    return Window(worker, second, second, 0, 0, 0, series, 0, 0, 0, Generator(0, 0, 0, 0))
+
+
+def random_history(number: int) -> History:
+    """Up to five workers that die, freeze, are cut off and join at random, under a master that pauses."""
+    draw = random.Random(number)
+
+    def spans(chance: float, longest: float) -> list[Span]:
+        if draw.random() >= chance:
+            return []
+        start = draw.uniform(0, 11)
+        return [(int(start * NS_PER_S), int((start + draw.uniform(0.1, longest)) * NS_PER_S))]
+
+    workers = [
+        Machine(
+            pauses=spans(0.3, 10),
+            cuts=spans(0.3, 6),
+            dies=int(draw.uniform(0, 14) * NS_PER_S) if draw.random() < 0.3 else NEVER,
+            delay=int(draw.uniform(0.1, 40) * NS_PER_MS),
+            joins=int(draw.uniform(0, 10) * NS_PER_S) if draw.random() < 0.3 else -NS_PER_S,
+        )
+        for _ in range(draw.randint(1, 5))
+    ]
+    return History(workers, Machine(pauses=spans(0.2, 6)))

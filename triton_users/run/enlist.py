@@ -1,0 +1,62 @@
+"""A worker process takes its place: listens to the master, introduces itself, and ends as it should."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
+
+import gevent
+from locust import argument_parser
+from locust.env import Environment
+from locust.runners import WorkerRunner
+
+from triton_users.options import OPTIONS
+from triton_users.run import protocol as p
+from triton_users.run import signals
+from triton_users.run.forks import forks
+from triton_users.run.worker import Worker
+
+
+def enlist(environment: Environment, runner: Any) -> Worker:
+    """The Worker of this process, which is a worker or a local run; it has yet to greet the master."""
+
+    def send(packed: bytes) -> None:
+        runner.send_message(p.UP, cast(Any, packed))  # Locust annotates a dict and packs anything
+
+    worker = Worker(
+        {cls.__name__: cls for cls in environment.user_classes}, send, _ender(environment, runner)
+    )
+    runner.register_message(p.DOWN, lambda environment, msg: worker.receive(msg.data))
+    environment.events.quitting.add_listener(lambda **_: worker.leave())
+    if isinstance(runner, WorkerRunner):
+        quick_spawns()
+        if not forks.child and (flags := misplaced(environment.parsed_options)):
+            sys.stderr.write(f"triton-users: {', '.join(flags)} has no effect here: give it to the master\n")
+        environment.events.heartbeat_received.add_listener(lambda **_: worker.heard())
+        gevent.spawn(worker.watch)
+        signals.listen(worker.interrupt)
+    return worker
+
+
+def quick_spawns() -> None:
+    """Locust builds its whole parser anew for each option in each message about users: a hundred times, and
+    for as many milliseconds nothing is sent. What it looks up never changes."""
+    argument_parser.default_args_dict = cache(argument_parser.default_args_dict)
+
+
+def _ender(environment: Environment, runner: Any) -> Callable[[str, int], None]:
+    def end(reason: str, code: int) -> None:
+        sys.stderr.write(f"triton-users: {reason}\n")
+        environment.process_exit_code = code
+        runner.quit()
+
+    return end
+
+
+def misplaced(options: Any) -> list[str]:
+    """The options of ours that a worker was given: the master's hold for all."""
+    return [
+        option.flags[-1] for option in OPTIONS if getattr(options, option.dest, None) not in (None, False)
+    ]

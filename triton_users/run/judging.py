@@ -1,0 +1,85 @@
+"""From a step's result to the facts that a verdict is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from triton_users.options.settings import Settings
+from triton_users.run.lost import Absent
+from triton_users.server.audit import Audit
+from triton_users.stats.histogram import percentile
+from triton_users.stats.result import StepResult
+from triton_users.stats.window import SEND_LAG, SERVICE_LATENCY, Hist
+from triton_users.units import format_count
+from triton_users.verdict.facts import Facts
+
+
+def facts_of(
+    result: StepResult,
+    settings: Settings,
+    *,
+    audits: Mapping[str, Audit],
+    ended: str | None,
+    stopped: bool,
+    absent: tuple[Absent, ...] = (),
+    names: Mapping[int, str] | None = None,
+    clocks: Mapping[str, int | None] | None = None,
+    slots_off: int = 0,
+) -> Facts:
+    """``ended`` is what became of the server during the step; ``stopped``: it was cut short. ``absent`` says
+    whose requests were lost, ``clocks`` how uncertain (ns) each worker's clock is, ``slots_off`` in how many
+    seconds the workers' slots were not as many as asked for."""
+    names = names or {}
+    whole, step = result.whole, result.step
+    compared = [audit for audit in audits.values() if audit.equal is not None]
+    unequal = [audit for audit in compared if not audit.equal]
+    shown = unequal or compared
+    return Facts(
+        step=step.name,
+        open_loop=step.open_loop,
+        scheduled=whole.scheduled,
+        sent=whole.sent,
+        ok=whole.ok,
+        failed=dict(whole.failed),
+        dropped=whole.dropped,
+        lost=whole.lost,
+        late=whole.late,
+        good=whole.good if settings.latency_threshold_ns is not None else None,
+        latency_threshold_ns=settings.latency_threshold_ns,
+        send_lag_p99_ns=_percentile(whole.hists.get(SEND_LAG), 99),
+        service_latency_p50_ns=_percentile(whole.hists.get(SERVICE_LATENCY), 50),
+        measured_ns=result.measured_ns,
+        planned_ns=None if step.interval_ns is None else step.max_trials * step.interval_ns,
+        stopped=stopped,
+        audit_ours=sum(audit.ours for audit in shown) if shown else None,
+        audit_server=sum(audit.server for audit in shown) if shown else None,
+        server_ended=ended,
+        generator_cpu={_name(g.worker, g.host): g.cpu_mean for g in result.generators},
+        generator_lag_ns={
+            _name(g.worker, g.host): g.send_lag_p99_ns
+            for g in result.generators
+            if g.send_lag_p99_ns is not None
+        },
+        absent=tuple(_absent(part, names) for part in absent),
+        clocks=clocks or {},
+        slots_off=slots_off,
+        windows=sum(g.windows for g in result.generators),
+        windows_missing=sum(g.windows_missing for g in result.generators),
+    )
+
+
+def _absent(part: Absent, names: Mapping[int, str]) -> str:
+    """In words: who, and what of it was never sent (or sent after the last word), what sent, unrecorded."""
+    whose = "granted to nobody" if part.worker is None else names.get(part.worker, f"worker {part.worker}")
+    never, unrecorded = format_count(part.never_sent), format_count(part.unrecorded)
+    if part.worker is None:
+        return f"{never} {whose}"
+    return f"{whose}: {never} never sent as far as known, {unrecorded} sent but unrecorded"
+
+
+def _percentile(hist: Hist | None, q: float) -> int | None:
+    return percentile(hist, q) if hist is not None and hist.total else None
+
+
+def _name(worker: int, host: str | None) -> str:
+    return f"{worker} ({host})" if host else str(worker)

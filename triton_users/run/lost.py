@@ -1,0 +1,182 @@
+"""What no window tells: arrivals granted to nobody, and those of workers that fell silent.
+
+Counted from the schedule itself: every arrival belongs to one lease or to none, so what a worker owed and has
+not accounted for is known exactly. A worker that answered for everything and still leaves a difference leaves
+it in the ledger.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from triton_users.run.roster import Roster, Span
+from triton_users.schedule import Arrivals, Schedule
+from triton_users.stats.trials import TrialAxis
+from triton_users.stats.window import Key, Series, Window
+from triton_users.step import CLOSED, Flow, RequestClass, Step
+from triton_users.units import NS_PER_S
+
+UNKNOWN_CLASS = RequestClass("", 0)
+"""Of arrivals whose class nobody can know: users' own tasks decide it when they send."""
+NOBODY = -1
+PIECE_NS = 10 * NS_PER_S
+"""Of the schedule, made at a time: a long step takes no memory."""
+
+Counts = Counter[Key]
+
+
+@dataclass(slots=True)
+class Reported:
+    """What each worker has accounted for in a step, by key: scheduled, and ended in whatever way."""
+
+    scheduled: dict[int, Counts] = field(default_factory=dict)
+    ended: dict[int, Counts] = field(default_factory=dict)
+
+    def add(self, window: Window) -> None:
+        scheduled = self.scheduled.setdefault(window.worker, Counter())
+        ended = self.ended.setdefault(window.worker, Counter())
+        for key, series in window.series.items():
+            scheduled[key] += series.scheduled
+            ended[key] += series.ok + sum(series.failed.values()) + series.dropped + series.lost
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How the workers ended a step whose end is ``end_ns`` from t0: when each that answered stopped sending
+    (ns from t0), and whose windows are missing. Who has no stop fell silent; who stopped early has left."""
+
+    end_ns: int
+    stops: Mapping[int, int]
+    gaps: Collection[int] = ()
+
+    def until(self, worker: int) -> int:
+        """Up to when its arrivals are its own."""
+        return max(self.stops.get(worker, 0), self.end_ns)
+
+    def whole(self, worker: int) -> bool:
+        """Whether it has answered for everything."""
+        return self.stops.get(worker, -1) >= self.end_ns and worker not in self.gaps
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """What is missing of one worker (None: granted to nobody), of the measured trials."""
+
+    worker: int | None
+    never_sent: int
+    unrecorded: int
+
+
+@dataclass(slots=True)
+class Account:
+    """``extra`` goes into the step's result; ``absent`` says whose it was."""
+
+    extra: dict[Key, Series] = field(default_factory=dict)
+    absent: list[Absent] = field(default_factory=list)
+
+    def add(self, key: Key, scheduled: int, lost: int) -> None:
+        before = self.extra.get(key, Series())
+        if scheduled or lost:
+            self.extra[key] = Series(scheduled=before.scheduled + scheduled, lost=before.lost + lost)
+
+
+def account(step: Step, roster: Roster, reported: Reported, answers: Answers, seed: int) -> Account:
+    """What is to be added to the windows of a step whose roster is closed, so that its ledger closes."""
+    total = Account()
+    owned = _owned(step, roster, answers, seed)
+    nobody = owned.pop(NOBODY, Counter())
+    for key, count in nobody.items():
+        total.add(key, count, count)
+    if measured := _measured(nobody):
+        total.absent.append(Absent(None, measured, 0))
+    for worker in sorted(roster.granted_workers() | set(reported.scheduled)):
+        due = owned.get(worker, Counter())
+        said = _like(reported.scheduled.get(worker, Counter()), step)
+        ended = _like(reported.ended.get(worker, Counter()), step)
+        for key in said:
+            if not _known(key, step):
+                due[key] = max(due[key], said[key])  # closed loop, and tasks that send more than once
+        _add(total, worker, due, said, ended, whole=answers.whole(worker))
+    return total
+
+
+def _add(total: Account, worker: int, due: Counts, said: Counts, ended: Counts, *, whole: bool) -> None:
+    never = unrecorded = 0
+    for key in {*due, *said}:
+        total.add(key, due[key] - said[key], 0 if whole else due[key] - ended[key])
+        if key.trial >= 0:
+            never += due[key] - said[key]
+            unrecorded += said[key] - ended[key]
+    if not whole and (never or unrecorded):
+        total.absent.append(Absent(worker, never, unrecorded))
+
+
+def _measured(counts: Counts) -> int:
+    return sum(count for key, count in counts.items() if key.trial >= 0)
+
+
+def _known(key: Key, step: Step) -> bool:
+    """Whether the schedule alone tells how many there are."""
+    return any(flow.name == key.flow and flow.process != CLOSED and flow.classes for flow in step.flows)
+
+
+def _like(counts: Counts, step: Step) -> Counts:
+    """Counts of tasks' classes under the one unknown class where the schedule knows no better."""
+    unknown = {flow.name for flow in step.flows if flow.process != CLOSED and not flow.classes}
+    found: Counts = Counter()
+    for key, count in counts.items():
+        found[Key(key.flow, UNKNOWN_CLASS, key.trial) if key.flow in unknown else key] += count
+    return found
+
+
+def _owned(step: Step, roster: Roster, answers: Answers, seed: int) -> dict[int, Counts]:
+    """How many arrivals of each flow, class and trial each worker owned."""
+    found: dict[int, Counts] = {}
+    axis = TrialAxis(step, 0)
+    last = max([answers.end_ns, *answers.stops.values()])
+    for flow in step.flows:
+        if flow.process == CLOSED or flow.rate is None:
+            continue
+        schedule = Schedule(flow.process, flow.rate, seed, f"{step.index}/{flow.name}")
+        for span in roster.spans:
+            workers = np.array(span.workers or (NOBODY,), np.int64)
+            untils = np.array([answers.until(worker) for worker in workers.tolist()], np.int64)
+            for start, end in _pieces(span, last):
+                arrivals = schedule.arrivals(start, end)
+                place = arrivals.index % len(workers)
+                theirs = arrivals.offset_ns < untils[place]
+                _count(found, flow, axis, arrivals, np.where(theirs, workers[place], NOBODY - 1))
+    found.pop(NOBODY - 1, None)  # after the end: nobody's business
+    return found
+
+
+def _pieces(span: Span, last: int) -> Iterator[tuple[int, int]]:
+    end = min(span.until_ns, last)
+    for start in range(span.from_ns, end, PIECE_NS):
+        yield start, min(start + PIECE_NS, end)
+
+
+def _count(
+    found: dict[int, Counts],
+    flow: Flow,
+    axis: TrialAxis,
+    arrivals: Arrivals,
+    owner: npt.NDArray[np.int64],
+) -> None:
+    if not len(owner):
+        return
+    classes = [cls for cls, _ in flow.classes] or [UNKNOWN_CLASS]
+    trials = axis.trials(arrivals.offset_ns)
+    drawn = np.zeros(len(trials), np.int64)
+    if len(classes) > 1:
+        weights = np.array([weight for _, weight in flow.classes], np.float64)
+        edges = np.cumsum(weights) / weights.sum()  # as inputs.Payloads.draw
+        drawn = np.searchsorted(edges[:-1], arrivals.pick, side="right").astype(np.int64)
+    rows, counts = np.unique(np.stack((owner, trials, drawn)), axis=1, return_counts=True)
+    for worker, trial, cls, count in zip(*rows.tolist(), counts.tolist(), strict=True):
+        found.setdefault(worker, Counter())[Key(flow.name, classes[cls], trial)] += count

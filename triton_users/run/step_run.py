@@ -1,0 +1,285 @@
+"""One step on the master: users in place, workers ready, leases while it lasts, drain, judgement."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from triton_users.clock import now_ns
+from triton_users.options.settings import Settings
+from triton_users.plan.measure import Stopped
+from triton_users.report.outcome import StepOutcome, WorkerView
+from triton_users.run import lost
+from triton_users.run.conversation import Conversation, Leading
+from triton_users.run.judging import facts_of
+from triton_users.run.record import Record
+from triton_users.run.roster import Roster
+from triton_users.run.server_view import ServerView
+from triton_users.run.target import Target
+from triton_users.run.workers import Peer
+from triton_users.stats.window import Window
+from triton_users.step import CLOSED, Step
+from triton_users.units import NS_PER_MS, NS_PER_S
+from triton_users.verdict.judge import judge
+
+LEAD_NS = 400 * NS_PER_MS
+"""From the decision to start a step to its t0: what every worker needs to be told and armed."""
+PREPARE_NS = 120 * NS_PER_S
+OWED_NS = 5 * NS_PER_S
+"""How long the master waits for what living workers owe at the end of a step."""
+ALONE_NS = 10 * NS_PER_S
+"""Without any worker for so long, the run is over."""
+
+
+class RefusedError(Exception):
+    """A step cannot be measured: message and advice."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message)
+        self.message, self.advice = message, advice
+
+
+@dataclass(slots=True)
+class StepRun:
+    """``place`` asks Locust for users and tells whether they are there; ``stopping`` whether the run is to
+    end; ``joined`` are the workers that took part."""
+
+    step: Step
+    talk: Conversation
+    record: Record
+    target: Target
+    settings: Settings
+    seed: int
+    needed: int
+    place: Callable[[], bool]
+    stopping: Callable[[], bool]
+    reported: lost.Reported = field(default_factory=lost.Reported)
+    joined: dict[int, Peer] = field(default_factory=dict)
+    slots: Counter[int] = field(default_factory=Counter)
+    _there: dict[int, str] = field(default_factory=dict)
+    _alone_since: int | None = None
+
+    # What workers say
+
+    def window(self, window: Window) -> None:
+        """One of this step's windows has come."""
+        self.reported.add(window)
+        self.slots[window.second] += window.users
+
+    # The phases
+
+    def measure(self, started: Callable[[int], None]) -> StepOutcome:
+        """The whole step. ``started`` hears of t0 (ns, the run's axis). Raises Stopped, RefusedError."""
+        talk, step = self.talk, self.step
+        leading = talk.leading = Leading(step)
+        self._wait(self.place, "Locust's users did not come", PREPARE_NS)
+        self._prepared()
+        view = ServerView(self.target, step)
+        view.before()
+        leading.t0_ns = t0 = talk.now + LEAD_NS
+        leading.roster = roster = Roster(step.index, step.length_ns)
+        started(t0)
+        self.record.diary.step_start(step, t0)
+        for peer in self._ready():
+            roster.heard(peer.number, talk.now - t0)
+            talk.begin(peer)
+        talk.soon()
+        self._lead(t0)
+        stopped = self.stopping() or step.length_ns is None
+        end = self._drain(leading)
+        return self._close(t0, end, roster, view, stopped)
+
+    def _wait(self, there: Callable[[], bool], what: str, most_ns: int) -> None:
+        deadline = now_ns() + most_ns
+        while not there():
+            self.talk.listen(0.02)
+            if self.stopping():
+                raise Stopped
+            if now_ns() > deadline:
+                raise RefusedError(what, "see the workers' logs")
+
+    def _ready(self) -> list[Peer]:
+        return [peer for peer in self.talk.here() if peer.is_ready(self.step.index) and peer.clock.known]
+
+    def _prepared(self) -> None:
+        """Every worker that is here has answered, and enough of them can take part."""
+        index = self.step.index
+        self.talk.soon()
+        self._wait(
+            lambda: all(
+                q.ready is not None and q.ready.step == index and (q.clock.known or q.ready.error)
+                for q in self.talk.here()
+            ),
+            "a worker did not get ready in time",
+            PREPARE_NS,
+        )
+        for peer in self.talk.here():
+            assert peer.ready is not None
+            for note in peer.ready.notes:
+                self.record.note(note)
+        problems = self._failed()
+        ready = self._ready()
+        if len(ready) < self.needed or not ready:
+            few = f"{len(ready)} of {self.needed} workers are ready"
+            raise RefusedError("; ".join([few, *problems]), self._advice())
+        self._go_on_without(problems)
+
+    def _failed(self) -> dict[str, Peer]:
+        """Why workers that are here cannot take part."""
+        return {
+            f"{peer.name}: {peer.ready.error}": peer
+            for peer in self.talk.here()
+            if peer.ready is not None and peer.ready.step == self.step.index and peer.ready.error is not None
+        }
+
+    def _go_on_without(self, problems: Mapping[str, Peer]) -> None:
+        """They are sent home: Locust would give them users."""
+        for problem, peer in problems.items():
+            self.record.note(f"goes on without {problem}")
+            self.talk.workers.refuse(peer, problem)
+
+    def _advice(self) -> str:
+        advice = "see that every worker reaches the server"
+        if self.target.embedded:
+            advice += ": the embedded one is on the master's loopback, for workers on other machines give -H"
+        return advice
+
+    def _lead(self, t0: int) -> None:
+        """Until the step's length has passed, or the run is stopped."""
+        length = self.step.length_ns
+        while not self.stopping():
+            at = self.talk.now - t0
+            if length is not None and at >= length:
+                return
+            left_s = 0.1 if length is None else (length - at) / NS_PER_S
+            self.talk.listen(max(min(0.1, left_s), 0.001))
+            self.record.progress(self.talk.now - t0)
+            self._watch()
+            self._attend()
+            if self._alone():
+                self.record.note("the last worker is gone")
+                return
+
+    def _attend(self) -> None:
+        """Say who came and who went; a second waits for the windows of those that are here."""
+        self._go_on_without(self._failed())
+        there = {peer.number: peer.name for peer in self.talk.here() if self._took_part(peer)}
+        if there.keys() == self._there.keys():
+            return
+        if self._there:
+            for number in sorted(there.keys() - self._there.keys()):
+                self.record.voice.say(f"{there[number]} has joined")
+            for number in sorted(self._there.keys() - there.keys()):
+                self.record.voice.say(f"{self._there[number]} is gone")
+        self._there = there
+        self.record.expect(sorted(there))
+
+    def _alone(self) -> bool:
+        if self.talk.here():
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now_ns()
+        return self._alone_since is not None and now_ns() - self._alone_since > ALONE_NS
+
+    def _watch(self) -> None:
+        self.record.diary.workers(self.talk.here(), self.talk.now)
+        self.record.diary.look()
+        death = self.target.watch()
+        if death is not None:
+            self.record.diary.server_restart(self.talk.now, death)
+            self.record.note(f"the embedded Triton died: {death}\nit is started again")
+
+    def _drain(self, leading: Leading) -> int:
+        """Have every worker stop and answer; returns the instant (run's axis) at which sending ended."""
+        end = leading.over_ns = self.talk.now
+        early = {peer.number for peer in self.joined.values() if peer.is_done(self.step.index)}
+        asked = 0
+        deadline = now_ns() + self.step.drain_ns + OWED_NS
+        while (owing := self._owing()) and now_ns() < deadline:
+            if now_ns() - asked > 500 * NS_PER_MS:
+                asked = now_ns()
+                self.talk.end_step(owing)
+            self.talk.listen(0.02)
+            self._watch()
+        stops = [
+            peer.done.stopped_ns
+            for number, peer in self.joined.items()
+            if number not in early and peer.done is not None and peer.is_done(self.step.index)
+        ]
+        return min(end, *stops) if stops else end
+
+    def _took_part(self, peer: Peer) -> bool:
+        return peer.number in self.joined
+
+    def _owing(self) -> dict[str, tuple[int, ...]]:
+        """The living workers of this step that have not answered, or whose windows have not come: which."""
+        here = [peer for peer in self.talk.here() if self._took_part(peer)]
+        for peer in here:
+            if peer.done is not None and peer.is_done(self.step.index):
+                self.record.timeline.last(peer.number, peer.done.last_seq)
+        missing = self.record.timeline.missing()
+        return {
+            peer.node: tuple(missing.get(peer.number, ()))[:100]
+            for peer in here
+            if not peer.is_done(self.step.index) or peer.number in missing
+        }
+
+    # Judgement
+
+    def _close(self, t0: int, end: int, roster: Roster, view: ServerView, stopped: bool) -> StepOutcome:
+        step, record, peers = self.step, self.record, self.joined
+        length = step.length_ns
+        end_ns = end - t0 if stopped or length is None else length
+        roster.close(end_ns)
+        done = {n: peer.done for n, peer in peers.items() if peer.is_done(step.index) and peer.done}
+        answers = lost.Answers(
+            end_ns,
+            {number: one.stopped_ns - t0 for number, one in done.items()},
+            record.timeline.missing(),
+        )
+        account = lost.account(step, roster, self.reported, answers, self.seed)
+        hosts = {number: peer.hello.host for number, peer in peers.items()}
+        result = record.timeline.close(step, t0, end if stopped else None, extra=account.extra, hosts=hosts)
+        connections_lost = sum(one.connections_lost for one in done.values())
+        splits, audits = view.after(result, connections_lost, self.settings)
+        facts = facts_of(
+            result,
+            self.settings,
+            audits=audits,
+            ended=view.ended,
+            stopped=stopped,
+            absent=tuple(account.absent),
+            names={number: peer.name for number, peer in peers.items()},
+            clocks={peer.name: peer.clock_error_ns for _, peer in sorted(peers.items())},
+            slots_off=self._slots_off(t0, end),
+        )
+        outcome = StepOutcome(
+            result, judge(facts), splits, audits, view.versions, _views(peers, account.absent)
+        )
+        record.flush()
+        self.talk.leading = None
+        return outcome
+
+    def _slots_off(self, t0: int, end: int) -> int:
+        """Seconds of the measurement in which the workers' slots were not as many as asked for."""
+        wanted = sum(flow.users or 0 for flow in self.step.flows if flow.process == CLOSED)
+        if self.step.open_loop or not wanted:
+            return 0
+        first = -(-(t0 + self.step.warm_up_ns) // NS_PER_S)
+        return sum(1 for second in range(first, end // NS_PER_S) if self.slots.get(second, 0) != wanted)
+
+
+def _views(peers: Mapping[int, Peer], absent: Iterable[lost.Absent]) -> dict[int, WorkerView]:
+    missing = {part.worker: part for part in absent}
+    nothing = lost.Absent(None, 0, 0)
+    return {
+        number: WorkerView(
+            peer.hello.address,
+            peer.used_offset_ns,
+            peer.clock_error_ns,
+            missing.get(number, nothing).never_sent,
+            missing.get(number, nothing).unrecorded,
+        )
+        for number, peer in peers.items()
+    }

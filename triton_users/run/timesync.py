@@ -1,0 +1,53 @@
+"""One time axis: each worker's clock against the master's, from the echoes of messages; pure.
+
+As in NTP (RFC 5905, section 8): of a message sent at s, answered at w on the other clock and back at r, the
+offset is w − (s + r) / 2, wrong by at most half the round trip; and by what the clocks have drifted since.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+ECHOES = 60
+"""Echoes looked back on."""
+DRIFT = 100e-6
+"""What two clocks may gain on each other: each crystal's 50 ppm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """``error_ns`` is half of its round trip, and the drift in it; ``at_ns`` when it came back."""
+
+    at_ns: int
+    offset_ns: int
+    error_ns: int
+
+
+@dataclass(slots=True)
+class ClockSync:
+    """The worker's clock minus the master's, in ns, and how wrong that may be, as of the last echo."""
+
+    _echoes: deque[Echo] = field(default_factory=lambda: deque(maxlen=ECHOES))
+    offset_ns: int = 0
+    uncertainty_ns: int | None = None
+    """None while nothing is known."""
+
+    def add(self, sent_ns: int, answered_ns: int, received_ns: int) -> None:
+        """One echo: ``sent_ns`` and ``received_ns`` on the master's clock, ``answered_ns`` on the worker's.
+        One that ends before it begins is not believed."""
+        trip = received_ns - sent_ns
+        if trip < 0:
+            return
+        error_ns = trip // 2 + round(DRIFT * trip) + 2
+        self._echoes.append(Echo(received_ns, answered_ns - (sent_ns + received_ns) // 2, error_ns))
+        best = min(self._echoes, key=lambda echo: _wrong(echo, received_ns))
+        self.offset_ns, self.uncertainty_ns = best.offset_ns, _wrong(best, received_ns)
+
+    @property
+    def known(self) -> bool:
+        return self.uncertainty_ns is not None
+
+
+def _wrong(echo: Echo, now: int) -> int:
+    return echo.error_ns + round(DRIFT * (now - echo.at_ns))

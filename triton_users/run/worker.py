@@ -1,0 +1,342 @@
+"""One process's part of a run: prepares steps, drives the engine, and sends what it measured.
+
+It reads the master's messages one after the other in a greenlet of its own; what it has to say leaves by
+another, so that neither a full socket nor a slow master ever holds up the load.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent.queue import Queue
+from locust.exception import RPCError, RPCSendError
+
+from triton_users.clock import now_ns
+from triton_users.engine import Engine, Lane, Requests, Sender, Slots, pool_of
+from triton_users.inputs import InputError, Payloads
+from triton_users.net import Channel, RpcError
+from triton_users.run import protocol as p
+from triton_users.run.models import read_spec, source_for
+from triton_users.run.realtime import Realtime
+from triton_users.run.request_files import RequestFiles
+from triton_users.run.signals import raise_in_main
+from triton_users.sinks.folder import ResultsError
+from triton_users.stats.codec import encode as encode_window
+from triton_users.stats.recorder import Recorder
+from triton_users.stats.request_log import RequestLog
+from triton_users.stats.window import Window
+from triton_users.step import CLOSED, Flow, Lease, Step
+from triton_users.units import NS_PER_S
+
+UserClasses = Mapping[str, Any]
+
+EXIT_REFUSED = 2
+EXIT_ORPHANED = EXIT_BROKEN = 4
+ROUND_S = 0.5
+ORPHAN_ROUNDS = 20
+"""So many without a sign of the master, and a worker ends. Its load has stopped long before: leases end."""
+LEAVE_NS = 3 * NS_PER_S
+"""How long a worker that leaves waits for answers."""
+FLUSH_NS = 2 * NS_PER_S
+REPEAT_NS = 4 * NS_PER_S
+KEPT_WINDOWS = 3600
+"""Windows kept for a master that does not acknowledge: an hour of them, some 10 MB."""
+
+
+class Worker:
+    """``send`` hands one packed message to the master; ``user_classes`` are the locustfile's, by name;
+    ``end`` is called, with the reason and an exit code, when this process has to end."""
+
+    def __init__(
+        self, user_classes: UserClasses, send: Callable[[bytes], None], end: Callable[[str, int], None]
+    ) -> None:
+        self._classes = user_classes
+        self._send = send
+        self._end = end
+        self._inbox: Queue[bytes] = Queue()
+        self._outbox: Queue[Any] = Queue()
+        self._run: WorkerRun | None = None
+        self._heard = True
+        gevent.spawn(self._read).link_exception(self._broke)
+        gevent.spawn(self._write)
+
+    def receive(self, packed: bytes) -> None:
+        """A message from the master: only queued here."""
+        self._inbox.put(packed)
+
+    def greet(self, hello: p.Hello) -> None:
+        """Introduce this worker, at the end of Locust's ``init``."""
+        self._outbox.put(hello)
+
+    def heard(self) -> None:
+        """The master has shown that it lives."""
+        self._heard = True
+
+    def watch(self) -> None:
+        """Look after the master for as long as this process lives; for a greenlet of its own. Rounds are
+        counted, not time: a frozen worker finds the master's messages when it wakes."""
+        silent = 0
+        while silent < ORPHAN_ROUNDS:
+            self._heard = False
+            gevent.sleep(ROUND_S)
+            silent = 0 if self._heard else silent + 1
+        self._end("the master is gone: this worker ends", EXIT_ORPHANED)
+
+    def interrupt(self, name: str) -> None:
+        """A signal: a run goes on as long as its master says, which a Ctrl-C reaches too. SIGTERM is Locust's
+        own, and ends in ``leave``."""
+        if self._run is None and name == "Ctrl-C":
+            raise_in_main(KeyboardInterrupt())
+
+    def leave(self) -> None:
+        """This process ends: what is in flight is waited for, and what was measured goes to the master."""
+        if self._run is not None:
+            self._run.leave()
+        deadline = now_ns() + FLUSH_NS
+        while not self._outbox.empty() and now_ns() < deadline:
+            gevent.sleep(0.01)
+
+    def _broke(self, greenlet: Any) -> None:
+        self._end(f"this worker broke: {greenlet.exception!r}; please report it", EXIT_BROKEN)
+
+    def _write(self) -> None:
+        """A message is gone from the outbox when it is sent: Locust gives up on a full socket after 9 s."""
+        while True:
+            message = self._outbox.peek()
+            try:
+                self._send(p.encode(message))
+            except (RPCError, RPCSendError) as error:
+                logging.getLogger(__name__).warning("the way to the master is full: %s", error)
+                gevent.sleep(ROUND_S)
+                continue
+            self._outbox.get()
+
+    def _read(self) -> None:
+        while True:
+            message = p.decode(self._inbox.get())
+            self.heard()
+            if isinstance(message, p.Grant):
+                self._answer(message)
+            elif isinstance(message, p.RunStart):
+                if self._run is None or self._run.id != message.run:
+                    if self._run is not None:
+                        self._run.leave()
+                    self._run = WorkerRun(message, self._classes, self._outbox.put)
+            elif isinstance(message, p.Refused):
+                self._end(f"the master refuses this worker: {message.reason}", EXIT_REFUSED)
+            elif self._run is not None:
+                self._run.handle(message)
+
+    def _answer(self, grant: p.Grant) -> None:
+        if self._run is None or self._run.closing is not None:
+            self._outbox.put(p.Beat(grant.sent_ns, now_ns(), "", -1, -1))
+        else:
+            self._run.granted(grant)
+
+
+class WorkerRun:
+    """The worker's part of one run."""
+
+    def __init__(self, start: p.RunStart, classes: UserClasses, say: Callable[[Any], None]) -> None:
+        self.id = start.run
+        self._start, self._settings = start, start.settings
+        self._classes, self._say = classes, say
+        self._log = RequestLog() if start.settings.save_requests else None
+        self._files = RequestFiles(Path(start.folder), start.worker, start.seed)
+        self._recorder = Recorder(start.settings.latency_threshold_ns, self._log)
+        self._engine = Engine(self._recorder, self._emit)
+        self._channels: dict[str, Channel] = {}
+        self._payloads: dict[Any, Payloads] = {}
+        self._lanes: list[Lane] = []
+        self._step: Step | None = None
+        self._preparing = self._prepared = self._begun = -1
+        self._done: p.Done | None = None
+        self._zero = self._t0 = 0
+        self._leases: list[Lease] = []
+        self._finishing: Any = None
+        self.closing: Any = None
+        """The greenlet that closes the run, once that has begun."""
+        self._connections_lost = 0
+        self._unacked: OrderedDict[int, tuple[int, p.WindowSent]] = OrderedDict()
+        self._realtime = Realtime(start.settings.realtime)
+
+    def handle(self, message: Any) -> None:
+        """Act on one message of the master."""
+        match message:
+            case p.StepPrepare(step):
+                if step.index > self._preparing:
+                    self._preparing = step.index
+                    gevent.spawn(self._prepare, step)
+            case p.StepBegin(step):
+                if step > self._begun and self._step is not None and self._step.index == step:
+                    self._begin(message)
+            case p.StepEnd(step, drain_ns, end_ns, missing):
+                self._owe(missing)
+                if self._done is not None and self._done.step == step:
+                    self._say(self._done)
+                elif self._step is not None and self._step.index == step:
+                    self._finishing = gevent.spawn(self._finish, self._step, drain_ns, end_ns)
+                    self._step = None
+                elif step == self._begun:
+                    self._engine.hurry(drain_ns)
+            case p.RunEnd(self.id) if self.closing is None:
+                self.closing = gevent.spawn(self._close)
+
+    def granted(self, grant: p.Grant) -> None:
+        """Take the leases; answer at once, for the answer also measures the way."""
+        self._say(p.Beat(grant.sent_ns, now_ns(), self.id, self._prepared, self._begun))
+        for seq in grant.acks:
+            self._unacked.pop(seq, None)
+        if grant.max_in_flight:
+            self._engine.share(grant.max_in_flight)
+        for lease in grant.leases:
+            if self._step is not None and lease.step == self._step.index == self._begun:
+                self._engine.lease(lease)
+                if self._log is not None:
+                    self._leases.append(lease)
+        self._repeat()
+
+    def leave(self) -> None:
+        """Stop all load, wait a little for answers, and close: nobody leads this run any more, or this worker
+        goes away."""
+        step, self._step = self._step, None
+        if step is not None and self._begun == step.index:
+            self._finish(step, LEAVE_NS, 0)
+        elif self._finishing is not None:
+            self._engine.hurry(LEAVE_NS)
+            self._finishing.join()
+        if self.closing is None:
+            self.closing = gevent.spawn(self._close)
+        self.closing.join()
+
+    # Windows are kept until they are on the master's disk
+
+    def _emit(self, window: Window) -> None:
+        sent = p.WindowSent(self.id, window.seq, encode_window(window))
+        self._unacked[window.seq] = (now_ns(), sent)
+        if len(self._unacked) > KEPT_WINDOWS:
+            self._unacked.popitem(last=False)
+        self._say(sent)
+
+    def _repeat(self) -> None:
+        """Send again what has not been acknowledged for long: a broken connection may have lost it."""
+        now = now_ns()
+        for seq, (sent_ns, window) in self._unacked.items():
+            if now - sent_ns < REPEAT_NS:
+                return
+            self._unacked[seq] = (now, window)
+            self._say(window)
+
+    def _owe(self, missing: tuple[int, ...]) -> None:
+        for seq in missing:
+            if seq in self._unacked:
+                self._say(self._unacked[seq][1])
+
+    # A step
+
+    def _prepare(self, step: Step) -> None:
+        try:
+            self._lanes = [self._lane(flow) for flow in step.flows]
+        except (RpcError, InputError, OSError) as error:
+            self._say(p.Ready(self.id, step.index, f"{error}"))
+            return
+        except Exception as error:  # of the user's own input functions, too
+            logging.getLogger(__name__).exception("step %s cannot be prepared", step.name)
+            self._say(p.Ready(self.id, step.index, f"{type(error).__name__}: {error}"))
+            return
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()  # so that the collection at the step's start has little to look at
+        self._step, self._done = step, None
+        self._prepared = step.index
+        self._say(p.Ready(self.id, step.index, None, self._realtime.notes()))
+
+    def _lane(self, flow: Flow) -> Lane:
+        settings = self._settings
+        channel = self._channel(flow)
+        lane: Lane
+        if self._classes[flow.user_class].has_tasks():
+            pool = pool_of(flow.user_class)
+            pool.attach(
+                flow, self._recorder, self._start.seed, self._engine.room_for, settings.request_timeout_ns
+            )
+            lane = pool
+        else:
+            payloads = self._built(flow, channel)
+            requests = Requests(payloads, flow.name, self._recorder, settings.request_timeout_ns)
+            if flow.process == CLOSED:
+                lane = Slots(flow, requests, self._recorder, self._start.seed)
+            else:
+                lane = Sender(flow, requests.draw, self._recorder, self._start.seed, self._engine.room_for)
+        lane.channel = channel
+        channel.listen(lane, lane.changed)
+        return lane
+
+    def _channel(self, flow: Flow) -> Channel:
+        channel = self._channels.get(flow.name)
+        if channel is None:
+            settings = self._settings
+            channel = Channel(
+                self._start.server, connections=settings.connections, timeout_ns=settings.request_timeout_ns
+            )
+            self._channels[flow.name] = channel
+        channel.renew()
+        channel.connect(self._settings.wait_ready_ns)
+        return channel
+
+    def _built(self, flow: Flow, channel: Channel) -> Payloads:
+        """The flow's payloads; those of the last step are kept, others would only take memory."""
+        key = (flow.model, flow.classes)
+        if key not in self._payloads:
+            self._payloads.clear()
+            spec = read_spec(channel, flow.model, self._settings.model_version)
+            source = source_for(self._classes[flow.user_class], spec, self._settings)
+            self._payloads[key] = Payloads.build(
+                spec, flow.classes, source, self._settings.input_count, self._start.seed
+            )
+        return self._payloads[key]
+
+    def _begin(self, begin: p.StepBegin) -> None:
+        assert self._step is not None
+        self._begun = begin.step
+        self._zero, self._t0, self._leases = begin.zero_ns, begin.t0_ns, []
+        self._realtime.on()
+        lanes, worker = self._lanes, self._start.worker
+        self._engine.begin(self._step, begin.zero_ns, begin.t0_ns, lanes, worker, begin.max_in_flight)
+
+    def _finish(self, step: Step, drain_ns: int, end_ns: int) -> None:
+        """``end_ns`` on the run's axis: a clock that lags a little still has arrivals to send."""
+        if self._begun == step.index:
+            left_ns = self._zero + end_ns - now_ns()
+            if 0 < left_ns < LEAVE_NS:
+                gevent.sleep(left_ns / NS_PER_S)
+            stopped_ns = self._engine.stop()
+            self._engine.finish(drain_ns)
+            self._realtime.off()
+            self._save(step)
+        else:
+            stopped_ns = 0
+        lost = sum(c.connections_lost for c in self._channels.values())
+        self._done = p.Done(
+            self.id, step.index, self._engine.last_seq, stopped_ns, lost - self._connections_lost
+        )
+        self._connections_lost = lost
+        self._say(self._done)
+
+    def _save(self, step: Step) -> None:
+        if self._log is not None:
+            try:
+                self._files.add(step, self._zero, self._t0, self._leases, self._log.cut(), self._recorder)
+            except ResultsError as error:
+                logging.getLogger(__name__).error("%s", error)
+
+    def _close(self) -> None:
+        for channel in self._channels.values():
+            channel.close()
+        self._engine.close()
