@@ -1,0 +1,5 @@
+"""The Locust User classes that a locustfile derives from."""
+
+from triton_users.users.triton_user import TritonUser
+
+__all__ = ["TritonUser"]
