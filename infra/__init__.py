@@ -1,0 +1,1 @@
+"""Ways to bring a run onto machines: SSH, compose, Kubernetes. Never part of the installed package."""

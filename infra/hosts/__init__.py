@@ -1,0 +1,1 @@
+"""Workers on plain machines over SSH: ``python -m infra.hosts``."""
