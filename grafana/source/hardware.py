@@ -1,0 +1,202 @@
+"""*Hardware and generators*: whether the load generators keep up, and what hosts and GPUs do meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from grafana.source import board
+from grafana.source.board import Row
+from grafana.source.influxql import From
+from grafana.source.panels import Line, Panel, Stacked, lines
+from grafana.source.units import unit_of
+from triton_users.metrics import CPU_SHARES
+
+UID = "triton-users-hardware"
+
+_WORKER, _SAMPLE = From("worker"), From("sample")
+_GPU, _ENERGY = _SAMPLE.where("source", "gpu"), _SAMPLE.where("source", "powercap")
+_CPUS = _SAMPLE.where("source", "cpu").where("cpu", "all")
+_MEMORY, _NETWORK = _SAMPLE.where("source", "memory"), _SAMPLE.where("source", "network")
+_CHOSEN = ("run", "step", "worker")
+_BUSY = [name for name in CPU_SHARES if name != "idle"]
+
+
+def hardware() -> Dashboard:
+    """The dashboard."""
+    return board.board(
+        UID,
+        "Triton load test: hardware and generators",
+        "Load generators by worker, and what the agents measure on every host.",
+        [board.run_variable(), board.step_variable(), board.worker_variable()],
+        [Row("Load generators", _generators()), Row("GPUs", _gpus()), Row("Hosts", _hosts())],
+    )
+
+
+def _generators() -> list[Panel]:
+    return [
+        _of_worker("CPU of a worker", {"cpu_ratio": ""}, "Share of one processor: near 1 it cannot keep up."),
+        _of_worker("Send lag", {"send_lag_p99_ns": "p99 "}, "99th percentile of each second; the largest."),
+        _share(),
+        _of_worker(
+            "Longest stall", {"loop_stall_max_ns": ""}, "Nothing is sent while a worker's loop stalls."
+        ),
+        _of_worker(
+            "Clock offset",
+            {"clock_offset_ns": "", "clock_uncertainty_ns": "± "},
+            "The worker's clock minus the master's, and how wrong that may be.",
+            low=None,
+        ),
+        _of_worker(
+            "Missing windows",
+            {"windows_missing": ""},
+            "Seconds of a worker that had not come by then: above zero for long, they never will.",
+        ),
+    ]
+
+
+def _of_worker(title: str, named: Mapping[str, str], text: str, low: float | None = 0) -> Panel:
+    """The largest value of the interval of each worker; ``named`` says what stands before its name."""
+    queries = [
+        Line(
+            _WORKER.every(_WORKER.largest(name), by=["run", "worker"], selected=_CHOSEN),
+            f"{before}worker $tag_worker · $tag_run",
+        )
+        for name, before in named.items()
+    ]
+    return lines(title, unit_of(next(iter(named))), queries, text, width=8, low=low)
+
+
+def _share() -> Panel:
+    query = _WORKER.every(_WORKER.rate("sent"), by=["run", "worker"], selected=_CHOSEN)
+    return lines(
+        "Share of the load",
+        unit_of("request_rate"),
+        [Line(query, "worker $tag_worker · $tag_run")],
+        "Requests that each worker sent, as a share of all.",
+        width=8,
+        stacked="share",
+    )
+
+
+def _sensor(
+    title: str,
+    source: From,
+    named: Mapping[str, str],
+    by: Sequence[str],
+    text: str,
+    *,
+    stacked: Stacked = "no",
+    top: float | None = None,
+    grown: bool = False,
+    width: int = 8,
+) -> Panel:
+    """Means of the interval, or how much totals have ``grown``; ``named``: what each field is called."""
+    column = source.grown if grown else source.mean
+    query = source.every(*(column(name, shown) for name, shown in named.items()), by=["run", "host", *by])
+    tags = " ".join(f"$tag_{tag}" for tag in ("host", *by))
+    unit = unit_of(next(iter(named)))
+    line = Line(query, f"$col · {tags} · $tag_run")
+    return lines(title, unit, [line], text, width=width, stacked=stacked, top=top)
+
+
+def _gpus() -> list[Panel]:
+    by = ["gpu"]
+    return [
+        _sensor(
+            "GPU utilisation",
+            _GPU,
+            {"gpu_utilization_ratio": "GPU", "gpu_memory_utilization_ratio": "memory"},
+            by,
+            "Share of time in which it had work, and in which its memory was read or written.",
+            top=1,
+            width=6,
+        ),
+        _sensor(
+            "GPU power",
+            _GPU,
+            {"gpu_power_watts": "power", "gpu_power_limit_watts": "limit"},
+            by,
+            "Power, and the limit in force.",
+            width=6,
+        ),
+        _sensor(
+            "GPU memory",
+            _GPU,
+            {"gpu_memory_used_bytes": "used", "gpu_memory_total_bytes": "total"},
+            by,
+            "Memory in use, and all that there is.",
+            width=6,
+        ),
+        _sensor(
+            "GPU energy",
+            _GPU,
+            {"gpu_energy_joules": "energy"},
+            by,
+            "Since the first interval shown.",
+            grown=True,
+            width=6,
+        ),
+        _sensor(
+            "GPU clocks",
+            _GPU,
+            {"gpu_sm_clock_hz": "SM", "gpu_memory_clock_hz": "memory"},
+            by,
+            "Clocks of the processors and of the memory.",
+        ),
+        _sensor("GPU temperature", _GPU, {"gpu_temperature_celsius": "temperature"}, by, "Of the GPU."),
+        _throttled(),
+    ]
+
+
+def _throttled() -> Panel:
+    query = _GPU.every(_GPU.largest("gpu_throttled", "held back"), by=["run", "host", "gpu"])
+    return lines(
+        "GPU held back",
+        unit_of("gpu_throttled"),
+        [Line(query, "$col · $tag_host $tag_gpu · $tag_run")],
+        "1 in an interval in which power or heat held the GPU back.",
+        width=8,
+        top=1,
+    )
+
+
+def _hosts() -> list[Panel]:
+    return [
+        _sensor(
+            "CPU by category",
+            _CPUS,
+            {f"cpu_{name}_ratio": name for name in _BUSY},
+            [],
+            "All processors of the host, stacked as mpstat names them; the rest is idle.",
+            stacked="sum",
+            top=1,
+        ),
+        _sensor("Interrupts", _CPUS, {"interrupt_rate": "interrupts"}, [], "All interrupts of the host."),
+        _sensor(
+            "Memory",
+            _MEMORY,
+            {"memory_used_bytes": "used", "memory_total_bytes": "total"},
+            [],
+            "Memory of the host.",
+        ),
+        _sensor(
+            "CPU power", _ENERGY, {"cpu_power_watts": "power"}, ["zone"], "By zone, where powercap shows it."
+        ),
+        _sensor(
+            "CPU energy",
+            _ENERGY,
+            {"cpu_energy_joules": "energy"},
+            ["zone"],
+            "By zone, since the first interval shown, where powercap shows it.",
+            grown=True,
+        ),
+        _sensor(
+            "Network",
+            _NETWORK,
+            {"network_sent_bytes_per_s": "sent", "network_received_bytes_per_s": "received"},
+            ["nic"],
+            "By interface.",
+        ),
+    ]
