@@ -1,0 +1,1 @@
+"""One file per client that is compared; each is a Peer."""

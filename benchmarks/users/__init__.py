@@ -1,0 +1,1 @@
+"""Locustfiles of the bench: what users would write."""
