@@ -1,0 +1,226 @@
+"""Master, workers and Triton on hosts of their own (network namespaces): one schedule, one time axis."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.real.cluster import QUICK, Cluster, free_port
+from tests.real.hosts import Host, Hosts, hosts_of
+from tests.real.server_caller import PlainCaller
+from triton_users import demo
+from triton_users.schedule import Schedule
+from triton_users.server.control import Control
+from triton_users.server.embedded import EmbeddedTriton
+from triton_users.sinks.requests import SavedRequests, read_requests
+from triton_users.stats.histogram import Accumulator
+from triton_users.stats.lines import line_series
+from triton_users.stats.window import LATENCY
+from triton_users.step import POISSON
+from triton_users.units import NS_PER_MS, NS_PER_S
+
+SEED, RATE, SECONDS = 5, 300, 4
+LOAD = ("-m", "recording", "--shape", "INPUT0:4", "--seed", str(SEED), "--request-rate-range", str(RATE))
+
+
+class HostedTriton(EmbeddedTriton):
+    """A Triton on a host of its own."""
+
+    host: Host
+
+    def _command(self, *of: object) -> list[str]:
+        command = super()._command(*of)  # type: ignore[arg-type]
+        return [*self.host.prefix, *(part.replace("127.0.0.1", self.host.address) for part in command)]
+
+    @property
+    def url(self) -> str:
+        return super().url.replace("127.0.0.1", self.host.address)
+
+
+@dataclass
+class Lab:
+    hosts: Hosts
+    triton: HostedTriton
+    record: Path
+
+    def cluster(self, folder: Path, workers: int, *arguments: str, **more: int) -> Cluster:
+        """Master and workers on hosts of their own; ``skew`` is that of the last worker's clock."""
+        master = self.hosts["master"]
+        skew = more.pop("skew", 0)
+        cluster = Cluster(
+            folder,
+            0,
+            *("-H", self.triton.url, *LOAD, "-p", f"{SECONDS}s", *QUICK, *arguments),
+            expect=more.pop("expect", workers),
+            address=master.address,
+            prefix=master.prefix,
+            port=free_port(),
+        )
+        for number in range(workers):
+            env = {"TRITON_USERS_CLOCK_SKEW_NS": str(skew if number == workers - 1 else 0)}
+            cluster.add(prefix=self.hosts[f"worker{number}"].prefix, env=env)
+        return cluster
+
+
+@pytest.fixture
+def lab(usable_triton: None, tmp_path: Path) -> Iterator[Lab]:
+    record = tmp_path / "record"
+    with hosts_of("triton", "master", "worker0", "worker1", "worker2") as hosts:
+        repository = demo.build(tmp_path / "models", ["recording"], {"recording": {"record": str(record)}})
+        server = HostedTriton(repository, tmp_path / "server.log")
+        server.host = hosts["triton"]
+        server.start()
+        try:
+            deadline = time.monotonic() + 30
+            while not Control(PlainCaller(server.url)).ready() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            yield Lab(hosts, server, record)
+        finally:
+            server.stop()
+
+
+@dataclass
+class Sent:
+    """One run: what was sent, as logged at the send call in each process, and by the model."""
+
+    requests: SavedRequests
+    hashes: Counter[str]
+    began: np.ndarray[tuple[int], np.dtype[np.int64]]
+    cluster: Cluster
+
+    @property
+    def planned(self) -> dict[int, int]:
+        """Number of an arrival -> its instant after the first of all."""
+        first = self.requests.arrival_ns.min()
+        return dict(
+            zip(self.requests.index.tolist(), (self.requests.arrival_ns - first).tolist(), strict=True)
+        )
+
+
+def run(lab: Lab, folder: Path, workers: int, skew: int = 0) -> Sent:
+    lab.record.write_text("")
+    with lab.cluster(folder, workers, "--save-requests", skew=skew) as cluster:
+        cluster.ended(0, 4, workers=range(workers))
+    lines = [line.split() for line in lab.record.read_text().splitlines()]
+    # The files stay with the workers: each on its own disk, here each in its own folder.
+    parts = [read_requests(next(worker.results.iterdir())) for worker in cluster.workers]
+    columns = ("worker", "index", "arrival_ns", "sent_ns", "done_ns", "status", "cls")
+    requests = SavedRequests(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in columns),
+        classes=parts[0].classes,
+        flows=parts[0].flows,
+    )
+    began = np.sort(np.array([int(at) for _, at in lines], np.int64))
+    return Sent(requests, Counter(digest for digest, _ in lines), began, cluster)
+
+
+def test_three_workers_send_what_one_would(lab: Lab, tmp_path: Path) -> None:
+    one, three = run(lab, tmp_path / "one", 1), run(lab, tmp_path / "three", 3, skew=2 * NS_PER_S)
+    assert len(set(three.requests.worker.tolist())) == 3
+    assert len(three.requests) == len(three.planned) > RATE * SECONDS * 0.9
+    assert one.planned == three.planned
+    assert one.hashes == three.hashes
+    assert sum(three.hashes.values()) == len(three.requests)
+
+    schedule = Schedule(POISSON, RATE, SEED, f"0/{three.requests.flows[0]}")
+    assert list(three.planned) and sorted(three.planned) == list(
+        range(schedule.count(0, int(4.5 * NS_PER_S)))
+    )
+    gaps = np.diff(np.sort(three.requests.sent_ns)) / NS_PER_S
+    assert stats.kstest(gaps, "expon", args=(0, 1 / RATE)).pvalue > 1e-4
+
+    interleave(three)
+    same_histogram(three, schedule)
+    generators = three.cluster.row["generators"]
+    assert {g["host"] for g in generators} == {"worker0", "worker1", "worker2"}
+    assert {g["address"] for g in generators} == {lab.hosts[f"worker{n}"].address for n in range(3)}
+    assert max(g["clock_offset_ns"] for g in generators) == pytest.approx(2 * NS_PER_S, abs=50 * NS_PER_MS)
+
+
+def interleave(sent: Sent) -> None:
+    """The server saw all sends in one order of time: no worker's clock is off by more than is printed."""
+    generators = {g["worker"]: g["clock_uncertainty_ns"] for g in sent.cluster.row["generators"]}
+    order = np.argsort(sent.requests.sent_ns)
+    way = sent.began - sent.requests.sent_ns[order]
+    of = sent.requests.worker[order]
+    shortest = {worker: int(np.percentile(way[of == worker], 20)) for worker in generators}
+    for worker, unsure in generators.items():
+        others = min(shortest.values())
+        assert shortest[worker] - others <= unsure + max(generators.values()) + NS_PER_MS, (
+            shortest,
+            generators,
+        )
+
+
+def same_histogram(sent: Sent, schedule: Schedule) -> None:
+    """Bucket by bucket: what the workers' windows add up to, and all raw requests put together."""
+    requests = sent.requests
+    first = int(schedule.arrivals(0, NS_PER_S).offset_ns[0])
+    offset = requests.arrival_ns - requests.arrival_ns.min() + first
+    measured = offset >= 500 * NS_PER_MS
+    raw = Accumulator()
+    raw.add((requests.done_ns - requests.arrival_ns)[measured])
+    merged: Counter[int] = Counter()
+    for line in sent.cluster.master.lines:
+        for key, series in line_series(line).items() if "series" in line else ():
+            if key.trial >= 0 and LATENCY in series.hists:
+                hist = series.hists[LATENCY]
+                merged.update(dict(zip(hist.index.tolist(), hist.count.tolist(), strict=True)))
+    expected = raw.cut()
+    assert merged == Counter(dict(zip(expected.index.tolist(), expected.count.tolist(), strict=True)))
+
+
+@pytest.mark.slow
+def test_a_worker_is_cut_off_for_five_seconds(lab: Lab, tmp_path: Path) -> None:
+    with lab.cluster(tmp_path / "run", 3, "-p", "16s") as cluster:
+        cluster.measuring(1)
+        lab.hosts["worker1"].plug(connected=False)
+        time.sleep(5)
+        lab.hosts["worker1"].plug(connected=True)
+        cluster.ended(0, 4)
+    row = cluster.row
+    assert row["scheduled"] == row["ok"] + row["failed"] + row["dropped"] + row["lost"]
+    assert row["lost"] <= 100 * 10
+    assert "has joined" in cluster.master.output or row["generators"][1]["windows_missing"] == 0
+
+
+def test_a_worker_that_cannot_reach_triton(lab: Lab, tmp_path: Path) -> None:
+    """A joiner is named and sent home, the run goes on. Not enough at the start: it does not begin."""
+    lab.hosts["worker2"].unreachable(lab.hosts["triton"])
+    with lab.cluster(tmp_path / "two", 2, "--wait-ready", "2s", "-p", "9s") as cluster:
+        cluster.measuring(0)
+        joiner = cluster.add(prefix=lab.hosts["worker2"].prefix)
+        cluster.ended(0, 4, workers=[0, 1])
+        assert f"goes on without worker 2 (worker2, pid {joiner.process.pid}): " in cluster.master.output
+        assert joiner.wait(10) == 2
+        assert "the master refuses this worker" in joiner.output
+        assert len(cluster.row["generators"]) == 2
+        assert cluster.row["lost"] == 0
+    with lab.cluster(tmp_path / "three", 3, "--wait-ready", "3s") as cluster:
+        assert cluster.master.wait() == 4
+        assert "worker2" in cluster.master.output
+        assert "see that every worker reaches the server" in " ".join(cluster.master.output.split())
+
+
+def test_workers_elsewhere_need_a_server_that_they_reach(usable_triton: None, tmp_path: Path) -> None:
+    with hosts_of("master", "worker0") as hosts:
+        master = hosts["master"]
+        with Cluster(
+            tmp_path,
+            0,
+            *("-m", "identity_16", "--request-rate-range", "50", *QUICK, "--wait-ready", "20s"),
+            expect=1,
+            address=master.address,
+            prefix=master.prefix,
+        ) as cluster:
+            cluster.add(prefix=hosts["worker0"].prefix)
+            assert cluster.master.wait() == 2, cluster.said()
+            assert "worker0" in cluster.master.output
+            assert "and give -H HOST:8001" in " ".join(cluster.master.output.split())

@@ -1,0 +1,155 @@
+"""Workers and masters that are killed or frozen in mid-run: the load goes on, and everything is counted."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import started
+from tests.real.cluster import CRASHED, QUICK, Cluster, ServerRate, killed
+from triton_users import demo
+from triton_users.server.embedded import EmbeddedTriton
+
+RATE = 2000
+WINDOW_S = 1.0
+MODEL = ("-m", "identity_16")
+
+
+@pytest.fixture
+def triton(usable_triton: None, tmp_path: Path) -> Iterator[EmbeddedTriton]:
+    """A server of the test's own: killed clients can crash it."""
+    server = started(demo.build(tmp_path / "models", ["identity_16"], {}), tmp_path / "server.log")
+    yield server
+    server.stop()
+
+
+def crashed(server: EmbeddedTriton) -> bool:
+    """Whether the clients' death killed the server: its fault, not ours; the ledger holds all the same."""
+    return any(mark in server.log.read_text(errors="replace") for mark in CRASHED)
+
+
+def at_rate(folder: Path, server: EmbeddedTriton, workers: int, seconds: int, rate: int = RATE) -> Cluster:
+    even = ("--request-distribution", "constant")  # so that half a second shows a rate
+    return Cluster(
+        folder,
+        workers,
+        *even,
+        "-H",
+        server.url,
+        *MODEL,
+        "--request-rate-range",
+        str(rate),
+        "-p",
+        f"{seconds}s",
+        *QUICK,
+    )
+
+
+def kill_of(number: int, folder: Path, server: EmbeddedTriton, pause_s: float, count: int = 1) -> None:
+    """Kill ``count`` of four workers ``pause_s`` after the third second, and hold what must hold."""
+    with at_rate(folder, server, 4, 12) as cluster, ServerRate(server.url, "identity_16") as rate:
+        cluster.measuring(2)
+        time.sleep(pause_s)
+        victims = cluster.workers[number : number + count]
+        loss = min([killed(victim) for victim in victims])
+        cluster.ended(0, 4)
+    row = cluster.row
+    if not crashed(server):
+        assert row["failed"] == 0, cluster.said()
+        assert rate.back_after(loss, RATE) <= 5.0, cluster.said()
+    assert cluster.master.codes()["lost"] == 1
+    [reason] = [r for r in cluster.master.summary["reasons"] if r["code"] == "lost"]
+    for victim in victims:
+        pid = f"pid {victim.process.pid}"
+        assert pid in reason["message"], reason
+        assert f"{pid}) is gone" in cluster.master.output
+    # At most what the dead were given ahead (4 s), one window, and the bit that was under way.
+    assert 0 < row["lost"] <= count * RATE / 4 * (4 + 2 * WINDOW_S), row
+    assert abs(row["scheduled"] - RATE * 12) < 5 * (RATE * 12) ** 0.5
+
+
+def test_one_of_four_is_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    kill_of(1, tmp_path, triton, 0.3)
+
+
+@pytest.mark.slow
+def test_two_of_four_are_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    kill_of(0, tmp_path, triton, 0.8, count=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tenth", range(10))
+def test_ten_kills_at_random_instants(tenth: int, triton: EmbeddedTriton, tmp_path: Path) -> None:
+    kill_of(tenth % 4, tmp_path, triton, tenth * 0.137)
+
+
+@pytest.mark.slow
+def test_the_last_worker_is_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    with at_rate(tmp_path, triton, 1, 20, 200) as cluster:
+        cluster.measuring(2)
+        killed(cluster.workers[0])
+        cluster.ended(4, limit_s=30)
+    assert cluster.row["lost"] > 0
+    assert cluster.row["ok"] > 0
+    assert cluster.master.summary["valid"] is False
+
+
+def test_the_master_is_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """All load stops, workers end by themselves with a line, and none of them joins the next run."""
+    with at_rate(tmp_path / "first", triton, 3, 30, 600) as cluster:
+        with ServerRate(triton.url, "identity_16") as rate:
+            cluster.measuring(1)
+            loss = killed(cluster.master)
+            time.sleep(5)
+            if not crashed(triton):
+                assert rate.rate(loss - 1, loss) > 300
+                assert rate.rate(loss + 3, loss + 4.9) == 0
+        with Cluster(
+            tmp_path / "second",
+            *(1, "-H", triton.url, *MODEL, "--request-rate-range", "50", "-p", "2s", *QUICK),
+            port=cluster.port,
+        ) as following:
+            following.ended(0, 4, workers=[0])
+            assert following.master.summary["run"]["workers"] == 1
+        for worker in cluster.workers:
+            left_s = max(15 - (time.monotonic() - loss), 0.1)
+            assert worker.wait(left_s) == 4, worker.output
+            assert "triton-users: the master is gone: this worker ends" in worker.output
+            worker.gone()
+
+
+def test_a_worker_is_frozen_and_woken(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    with at_rate(tmp_path, triton, 3, 14, 900) as cluster:
+        with ServerRate(triton.url, "identity_16") as rate:
+            cluster.measuring(1)
+            frozen = time.monotonic()
+            cluster.workers[1].signal(signal.SIGSTOP)
+            time.sleep(7)
+            cluster.workers[1].signal(signal.SIGCONT)
+            woken = time.monotonic()
+            cluster.ended(0, 4, workers=[0, 1, 2])
+        assert rate.back_after(frozen, 900) <= 5.0 or crashed(triton)
+        # Its share of the leases it held is lost, not sent at once: no burst of 300/s times some seconds.
+        assert rate.rate(woken, woken + 0.5) < 900 * 1.5
+    row = cluster.row
+    assert 300 <= row["lost"] <= 300 * 4.5, row
+    assert row["audit"]["equal"] in (True, None), row
+    assert row["ok"] + row["lost"] + row["dropped"] + row["failed"] == row["scheduled"]
+
+
+def test_the_master_is_frozen_and_woken(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    with at_rate(tmp_path, triton, 2, 10, 400) as cluster:
+        cluster.measuring(1)
+        cluster.master.signal(signal.SIGSTOP)
+        time.sleep(5)
+        cluster.master.signal(signal.SIGCONT)
+        cluster.ended(0, 4, workers=[0, 1])
+    row = cluster.row
+    # Leases reached 1.5 to 2 s ahead; a round later they go on.
+    assert 400 * 2.5 <= row["lost"] <= 400 * 4.5, row
+    assert "granted to nobody" in cluster.master.output
+    assert row["generators"][0]["windows_missing"] == row["generators"][1]["windows_missing"] == 0

@@ -1,0 +1,186 @@
+"""How workers and masters come together and part: joiners, refusals, --processes, signals, run after run."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.real.cluster import QUICK, Cluster, free_port
+from tests.real.locust_process import ROOT, LocustProcess, finish
+from triton_users.server.embedded import EmbeddedTriton
+
+MODEL = ("-m", "identity_16")
+OPEN = ("--request-rate-range", "300")
+OTHER_VERSION = "import triton_users.run.hello as hello\nhello.VERSION = '0.0.1'\n"
+NO_FINGERPRINT = "import triton_users.run.hello as hello\nhello.fingerprint = lambda seed: '0' * 16\n"
+USER = "from triton_users import TritonUser\n\n\nclass Mine(TritonUser):\n    model = 'identity_16'\n"
+
+
+def patched(folder: Path, source: str) -> dict[str, str]:
+    """An environment in which a process has been changed before it began."""
+    folder.mkdir(parents=True)
+    (folder / "sitecustomize.py").write_text(source)
+    return {"PYTHONPATH": f"{folder}:{ROOT}"}
+
+
+def test_joiners_in_open_loop(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """The first, the second and the third: each has a share three seconds after it is there."""
+    with Cluster(tmp_path, 1, "-H", triton.url, *MODEL, *OPEN, "-p", "14s", *QUICK) as cluster:
+        cluster.measuring(0)
+        for number in (1, 2, 3):
+            cluster.add()
+            cluster.master.says(f"worker {number} (")
+            time.sleep(1)
+        cluster.ended(0, 4, workers=[0, 1, 2, 3])
+    assert cluster.row["lost"] == 0
+    assert cluster.row["audit"]["equal"] is True
+    shares = [generator["share"] for generator in cluster.row["generators"]]
+    assert len(shares) == 4
+    assert all(share > 0.03 for share in shares), shares
+    assert shares[0] == max(shares)
+
+
+def test_a_joiner_and_a_loss_in_closed_loop(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """Users are shared out anew; seconds without all slots are told."""
+    with Cluster(
+        tmp_path, 2, "-H", triton.url, *MODEL, "--concurrency-range", "6", "-p", "18s", *QUICK
+    ) as cluster:
+        cluster.measuring(1)
+        cluster.add()
+        cluster.master.says("has joined")
+        cluster.measuring(6)
+        cluster.workers[0].signal(signal.SIGKILL)
+        cluster.ended(0, 4, workers=[1, 2])
+    users = [(line["second"], line["users"]) for line in cluster.master.lines if "users" in line]
+    assert users[-2][1] == 6, users
+    off = [second for second, count in users[1:-1] if count != 6]
+    assert len(off) <= 9, users
+    assert cluster.master.codes()["concurrency_off"] == 1
+    assert all(generator["requests"] > 0 for generator in cluster.row["generators"])
+
+
+def test_processes_and_an_embedded_server(usable_triton: None, tmp_path: Path) -> None:
+    with LocustProcess(tmp_path, *MODEL, "--processes", "-1", *OPEN, "-p", "2s", *QUICK) as run:
+        finish(run)
+    assert run.summary["run"]["workers"] >= 2
+    assert run.summary["run"]["server"]["embedded"] is True
+    assert run.output.count("starting a Triton of our own") == 1
+    assert run.output.count("worker  at") == 1  # the table of workers
+
+
+def test_a_master_that_refuses_leaves_no_processes(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    start = time.monotonic()
+    with LocustProcess(tmp_path, "-H", triton.url, "-m", "nope", "--processes", "2") as run:
+        assert run.wait() == 2, run.output
+        run.gone(3)
+    assert "has no model 'nope'" in run.output
+    assert time.monotonic() - start < 12
+
+
+@pytest.mark.slow
+def test_the_forked_end_with_their_parent(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    with LocustProcess(
+        tmp_path, "-H", triton.url, *MODEL, "--processes", "2", "-p", "30s", *OPEN, *QUICK
+    ) as run:
+        run.says("measuring 0 of")
+        run.signal(signal.SIGKILL)
+        run.process.wait(5)
+        run.gone(8)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (OTHER_VERSION, ["runs triton-users 0.0.1, the master"]),
+        pytest.param(
+            NO_FINGERPRINT,
+            ["makes other schedules than the master (fingerprint 00000000, not"],
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["version", "fingerprint"],
+)
+def test_a_worker_that_differs_is_refused(
+    source: str, words: list[str], triton: EmbeddedTriton, tmp_path: Path
+) -> None:
+    with Cluster(tmp_path, 1, "-H", triton.url, *MODEL, *OPEN, *QUICK, expect=2) as cluster:
+        other = cluster.add(env=patched(tmp_path / "site", source))
+        assert cluster.master.wait() == 2, cluster.said()
+        for word in [*words, f"pid {other.process.pid}"]:
+            assert word in cluster.master.output, cluster.said()
+        assert other.wait(15) in (0, 2)
+        assert not list(cluster.master.results.glob("*"))
+
+
+def test_another_locustfile_is_refused(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    with Cluster(tmp_path, 0, "-H", triton.url, *MODEL, *OPEN, *QUICK, expect=1) as cluster:
+        cluster.add("--request-rate-range", "77", locustfile=USER)
+        assert cluster.master.wait() == 2, cluster.said()
+        assert "has another locustfile than the master" in cluster.master.output
+        assert "--request-rate-range has no effect here" in cluster.workers[0].output
+
+
+def test_a_worker_that_fails_in_init_is_missed(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """Locust counts it as ready, starts, and ends with 0: we do not."""
+    broken = USER + (
+        "import os, sys\nfrom locust import events\n\n\n@events.init.add_listener\n"
+        "def fail(**_):\n    if 'FAIL' in os.environ:\n        sys.exit(5)\n"
+    )
+    with Cluster(tmp_path, 1, "-H", triton.url, *OPEN, *QUICK, expect=2, locustfile=broken) as cluster:
+        cluster.add(env={"FAIL": "1"})
+        assert cluster.master.wait() in (2, 4), cluster.said()
+    assert "1 of 2 workers are ready" in cluster.master.output, cluster.said()
+    assert cluster.workers[1].process.returncode == 5
+
+
+def test_fewer_workers_than_expected(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    with Cluster(
+        tmp_path, 1, "-H", triton.url, *MODEL, *OPEN, *QUICK, "--expect-workers-max-wait", "3", expect=2
+    ) as cluster:
+        assert cluster.master.wait() == 2, cluster.said()
+        assert "1 of 2 workers" in cluster.master.output
+        assert cluster.workers[0].wait(20) in (0, 4)
+        assert not list(cluster.master.results.glob("*"))
+        cluster.master.gone()
+
+
+def test_a_worker_leaves_in_order(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """SIGTERM: what it had in flight is answered and recorded; the others take over."""
+    with Cluster(tmp_path, 2, "-H", triton.url, *MODEL, *OPEN, "-p", "8s", *QUICK) as cluster:
+        cluster.measuring(1)
+        cluster.workers[0].signal(signal.SIGTERM)
+        assert cluster.workers[0].wait(10) == 0
+        cluster.ended(0, 4, workers=[1])
+    row = cluster.row
+    assert 0 < row["lost"] <= 300 / 2 * 4.5
+    assert row["failed"] == 0
+    assert sum(generator["unrecorded"] for generator in row["generators"]) == 0
+    assert row["audit"]["equal"] is True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_signal_to_the_master_closes_the_run(
+    number: signal.Signals, triton: EmbeddedTriton, tmp_path: Path
+) -> None:
+    with Cluster(tmp_path, 2, "-H", triton.url, *MODEL, *OPEN, "-p", "30s", *QUICK) as cluster:
+        cluster.measuring(2)
+        cluster.master.signal(number)
+        cluster.ended(0, 4, workers=[0, 1])
+    row = cluster.row
+    assert row["ok"] == row["scheduled"] > 300
+    assert row["audit"]["equal"] is True
+    assert cluster.master.codes()["cut_short"] == 1
+
+
+@pytest.mark.slow
+def test_the_port_can_be_used_at_once(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    port = free_port()
+    for name in ("first", "second"):
+        with Cluster(
+            tmp_path / name, 2, "-H", triton.url, *MODEL, *OPEN, "-p", "1s", *QUICK, port=port
+        ) as one:
+            one.ended(0, 4, workers=[0, 1])
+            assert one.master.summary["run"]["workers"] == 2

@@ -1,0 +1,213 @@
+"""The feed and the replay against a real InfluxDB: what it refuses, what it forgets to answer, how soon."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.feed_example import append, results_folder, window_of
+from tests.influx import BUCKET, DATABASE, Influx, started
+from triton_users.clock import now_ns, wall_ns
+from triton_users.sinks.feed_child import FeedChild
+from triton_users.sinks.feed_status import StatusFile
+from triton_users.sinks.folder import ResultsFolder
+from triton_users.sinks.influx_target import InfluxTarget
+from triton_users.stats.timeline import Timeline
+from triton_users.units import NS_PER_S
+
+
+def replay(folder: ResultsFolder, *arguments: str, token: str = "", code: int = 0) -> str:
+    """The command as a user types it; what it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "triton_users", "replay", str(folder.path), *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"INFLUXDB_TOKEN": token},
+        timeout=60,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    assert "Traceback" not in said and (not token or token not in said)
+    return said
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ResultsFolder:
+    return results_folder(tmp_path, zero_wall_ns=wall_ns() - 60 * NS_PER_S)
+
+
+def test_a_replay_writes_all_once_and_again_changes_nothing(influx: Influx, folder: ResultsFolder) -> None:
+    said = replay(folder, *influx.arguments)
+    assert f"in {BUCKET} at {influx.url}" in said
+    once = influx.everything()
+    assert once
+    replay(folder, *influx.arguments)
+    assert influx.everything() == once
+    summed = influx.value("SELECT sum(ok) FROM window WHERE phase = 'measured'")
+    assert summed == influx.value("SELECT sum(latency_count) FROM window WHERE phase = 'measured'") > 0
+
+
+def test_a_token_is_needed_and_never_shown(
+    guarded_influx: Influx, folder: ResultsFolder, tmp_path: Path
+) -> None:
+    wrong = replay(folder, *guarded_influx.arguments, token="admin:wr0ng-s3cret", code=1)
+    assert "401, the token is wrong or missing" in wrong and "Replay again" in wrong
+    file = tmp_path / "token"
+    file.write_text(guarded_influx.token + "\n")
+    target = guarded_influx.target(token_file=str(file))
+    replay(folder, *target.arguments(), token="ignored where there is a file")
+    assert guarded_influx.value("SELECT count(ok) FROM window") > 0
+
+
+def test_a_wrong_bucket_is_named(influx: Influx, folder: ResultsFolder) -> None:
+    said = replay(folder, *influx.target("nowhere").arguments(), code=1)
+    assert "404, there is no such bucket" in said
+
+
+def test_a_field_of_another_type_is_refused_alone_named_and_kept(
+    influx: Influx, folder: ResultsFolder
+) -> None:
+    at = json.loads(folder.run_json.read_text())["zero_wall_ns"]
+    # Another program has begun the field "users" as a text in the same time.
+    influx.write(f'load,run=other users="many" {at}')
+    said = replay(folder, *influx.arguments, code=1)
+    assert "refused for good" in said and "field type conflict" in said and "rejected.jsonl" in said
+    kept = [json.loads(line) for line in (folder.path / "rejected.jsonl").read_text().splitlines()]
+    assert kept and all(one["point"].startswith("load,") for one in kept)
+    assert influx.value("SELECT count(ok) FROM window") > 0
+
+
+def test_points_beyond_the_retention_are_refused_and_kept(influx: Influx, tmp_path: Path) -> None:
+    old = results_folder(tmp_path, zero_wall_ns=wall_ns() - 50 * 3600 * NS_PER_S)
+    influx.query(f"CREATE RETENTION POLICY short ON {DATABASE} DURATION 24h REPLICATION 1")
+    said = replay(old, *influx.target(f"{DATABASE}/short").arguments(), code=1)
+    assert "beyond retention policy" in said
+    assert (old.path / "rejected.jsonl").read_text().count("\n") > 20
+
+
+def test_requests_too_large_for_the_database_are_halved(
+    influxd: Path, tmp_path: Path, folder: ResultsFolder
+) -> None:
+    narrow = started(influxd, tmp_path / "narrow", max_body=4_000)
+    try:
+        replay(folder, *narrow.arguments)
+        assert narrow.value("SELECT count(ok) FROM window") > 0
+    finally:
+        narrow.kill()
+
+
+@pytest.fixture
+def following(influx: Influx, folder: ResultsFolder) -> Iterator[FeedChild]:
+    child = FeedChild(folder, influx.target(drain_ns=20 * NS_PER_S))
+    child.start()
+    yield child
+    child.finish(0)
+
+
+def lines_in(folder: ResultsFolder) -> int:
+    return folder.windows.read_bytes().count(b"\n")
+
+
+def written(folder: ResultsFolder, lines: int, within_s: float) -> float:
+    """Wait until the feed has written so many lines; how long that took."""
+    status, begun = StatusFile(folder.path / "feed.status"), time.monotonic()
+    while (found := status.read()) is None or found.lines < lines:
+        assert time.monotonic() - begun < within_s, (folder.path / "feed.log").read_text()
+        time.sleep(0.02)
+    return time.monotonic() - begun
+
+
+def test_a_second_is_in_the_database_within_two(
+    influx: Influx, folder: ResultsFolder, following: FeedChild
+) -> None:
+    before = lines_in(folder)
+    written(folder, before, 20)
+    (line,) = Timeline().add(window_of(0, 9))
+    append(folder, line | {"name": "batch 1"})
+    begun = time.monotonic()
+    while not influx.value("SELECT count(ok) FROM window WHERE step_name = 'batch 1' AND time > now() - 55s"):
+        assert time.monotonic() - begun < 2
+        time.sleep(0.02)
+    assert following.watch(before + 1) == []
+    (said,) = following.finish(before + 1)
+    assert said.startswith("InfluxDB: all is written")
+    assert not list(folder.path.glob("feed.*"))
+
+
+def test_an_outage_is_told_and_made_up_for(
+    influx: Influx, folder: ResultsFolder, following: FeedChild
+) -> None:
+    first = lines_in(folder)
+    written(folder, first, 20)
+    influx.kill()
+    for second in range(10, 16):
+        (line,) = Timeline().add(window_of(0, second))
+        append(folder, line | {"name": "batch 1"})
+    deadline, said = time.monotonic() + 20, list[str]()
+    while not said:
+        assert time.monotonic() < deadline
+        said = following.watch(first + 6)
+        time.sleep(0.05)
+    assert len(said) == 1 and "nothing written since" in said[0] and "no connection; 6 lines wait" in said[0]
+    influx.start()
+    written(folder, first + 6, 20)
+    (last,) = following.finish(first + 6)
+    assert last.startswith("InfluxDB: all is written")
+    live = influx.everything()
+    replay(folder, *influx.arguments)
+    assert influx.everything() == live
+
+
+def test_a_frozen_database_is_waited_for_and_the_rest_left_to_a_replay(
+    influx: Influx, folder: ResultsFolder
+) -> None:
+    influx.freeze()
+    child = FeedChild(folder, InfluxTarget(influx.url, BUCKET, drain_ns=2 * NS_PER_S))
+    child.start()
+    time.sleep(1)
+    begun = now_ns()
+    (said,) = child.finish(lines_in(folder))
+    assert now_ns() - begun < 10 * NS_PER_S
+    assert f"{lines_in(folder)} lines are not written: no answer in time" in said
+    assert f"python -m triton_users replay {folder.path} --influx-url {influx.url}" in said
+    influx.thaw()
+    replay(folder, *influx.arguments)
+    assert influx.value("SELECT count(ok) FROM window") > 0
+
+
+def test_the_feed_dies_with_its_parent(influx: Influx, folder: ResultsFolder, tmp_path: Path) -> None:
+    program = (
+        "import os, sys, time; from pathlib import Path\n"
+        "from triton_users.sinks.feed_child import FeedChild\n"
+        "from triton_users.sinks.folder import ResultsFolder\n"
+        "from triton_users.sinks.influx_target import InfluxTarget\n"
+        f"child = FeedChild(ResultsFolder(Path({str(folder.path)!r})),"
+        f" InfluxTarget({influx.url!r}, 'load'))\n"
+        "child.start(); print(child._child.pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent, parent.stdout as out:
+        pid = int(out.readline())
+        parent.send_signal(signal.SIGKILL)
+        parent.wait(10)
+    deadline = time.monotonic() + 5
+    while _alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,204 @@
+"""Whole runs with a database: the same numbers in both, outages that cost nothing, a full disk told."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.influx import Influx
+from tests.real.locust_process import LocustProcess, finish
+from triton_users.server.embedded import EmbeddedTriton
+
+RATE = 200
+OPEN = ("-m", "identity_16", "--request-rate-range", str(RATE), "--request-distribution", "constant")
+STEP_FIELDS = (
+    *("scheduled", "sent", "ok", "failed", "dropped", "lost", "late", "inferences", "duration_ns", "trials"),
+    *("achieved_request_rate", "inference_rate", "request_rate"),
+)
+
+
+@pytest.fixture
+def any_model(triton: EmbeddedTriton, tmp_path: Path) -> Callable[..., LocustProcess]:
+    """Starts locustfiles/any.py on the shared server."""
+    return lambda *arguments, **more: LocustProcess(tmp_path / "run", "-H", triton.url, *arguments, **more)
+
+
+def replay(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+    command = [sys.executable, "-m", "triton_users", "replay", str(folder), *arguments]
+    subprocess.run(command, check=True, capture_output=True, timeout=60, env=os.environ | (env or {}))
+
+
+def written_once(influx: Influx, run: LocustProcess) -> None:
+    """Every second of the spool is in the database, once, and nothing else: in sum and one by one."""
+    lines = run.lines
+    assert influx.value('SELECT count("users") FROM "load"') == len(lines) > 0
+    assert influx.value("SELECT count(windows) FROM worker") == sum(
+        len({generator["worker"] for generator in line["generators"]}) for line in lines
+    )
+    for name in ("scheduled", "sent", "ok", "dropped", "late", "completed", "inferences"):
+        expected = sum(series[name] for line in lines for series in line["series"])
+        assert influx.value(f'SELECT sum("{name}") FROM window') == expected, name
+
+
+def same_as_summary(influx: Influx, run: LocustProcess) -> None:
+    """A step's counts to the unit, from its point and from its seconds; its percentiles exactly."""
+    found = influx.rows("SELECT * FROM step WHERE part = 'class'")
+    assert len(found) == len(run.rows)
+    for row, point in zip(run.rows, sorted(found, key=lambda point: point["step"]), strict=True):
+        assert point["step_name"] == row["name"]
+        for name in STEP_FIELDS:
+            assert point[name] == row[name], name
+        for name in ("p50", "p99", "max", "mean"):
+            assert point[f"latency_{name}_ns"] == row["latency_ns"][name]
+        assert point["queue_ns"] == row["server"]["queue_ns"]
+        where = f"phase = 'measured' AND step = '{point['step']}'"
+        for name in ("scheduled", "sent", "ok", "inferences"):
+            assert influx.value(f'SELECT sum("{name}") FROM window WHERE {where}') == row[name], name
+        assert influx.value(f"SELECT sum(latency_le_100000ms) FROM window WHERE {where}") == row["ok"]
+        assert (
+            influx.value(f"SELECT max(latency_max_ns) FROM window WHERE {where}") == row["latency_ns"]["max"]
+        )
+
+
+def steady(run: LocustProcess) -> None:
+    """The load was what it should be, whatever became of the database."""
+    (row,) = run.rows
+    assert row["scheduled"] == row["ok"] + row["failed"] + row["dropped"] + row["lost"]
+    assert row["ok"] == row["scheduled"] == RATE * row["duration_ns"] // 10**9
+    assert row["send_lag_ns"]["p50"] < 2_000_000
+
+
+def test_the_database_has_what_the_summary_has(
+    any_model: Callable[..., LocustProcess], guarded_influx: Influx, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(guarded_influx.token)
+    target = guarded_influx.target(token_file=str(token)).arguments()
+    plan = ("-m", "identity_16", "--concurrency-range", "2", "--request-rate-range", "100", "-b", "1")
+    with any_model(*plan, "--warm-up", "1s", "-p", "2s", *target) as run:
+        finish(run)
+    assert "InfluxDB: all is written" in run.output
+    same_as_summary(guarded_influx, run)
+    written_once(guarded_influx, run)
+    events = [row["event"] for row in guarded_influx.rows("SELECT title, event FROM events")]
+    assert {"run_start", "run_end", "step_start", "step_end", "worker_joined"} <= set(events)
+    assert events.count("step_start") == events.count("step_end") == len(run.rows)
+    before = guarded_influx.everything()
+    replay(run.folder, *target)
+    assert guarded_influx.everything() == before
+    secret = guarded_influx.token.split(":")[1]
+    for path in [run.out, *run.folder.iterdir()]:
+        assert secret not in path.read_text(errors="replace"), path
+
+
+def outage(influx: Influx, run: LocustProcess, after_s: float, for_s: float) -> None:
+    """Kills the database when the load has begun, and starts it again (here: it dies with its thread)."""
+    run.says("measuring")
+    time.sleep(after_s)
+    influx.kill()
+    time.sleep(for_s)
+    influx.start()
+
+
+@pytest.mark.parametrize(("length_s", "away_s"), [(12, 5), pytest.param(60, 20, marks=pytest.mark.slow)])
+def test_a_database_that_is_killed_and_started_again_has_it_all(
+    any_model: Callable[..., LocustProcess], influx: Influx, length_s: int, away_s: int
+) -> None:
+    with any_model(*OPEN, "--warm-up", "1s", "-p", f"{length_s}s", *influx.arguments) as run:
+        outage(influx, run, after_s=length_s / 6, for_s=away_s)
+        finish(run)
+    steady(run)
+    assert re.search(
+        r"InfluxDB: nothing written since \d\d:\d\d:\d\d UTC: no connection; \d+ lines wait", run.output
+    )
+    assert "InfluxDB: written again after" in run.output
+    assert "InfluxDB: all is written" in run.output
+    written_once(influx, run)
+    same_as_summary(influx, run)
+
+
+def test_a_wrong_token_costs_the_run_nothing_and_the_replay_is_told(
+    any_model: Callable[..., LocustProcess], guarded_influx: Influx
+) -> None:
+    wrong = {"INFLUXDB_TOKEN": "admin:wr0ng-s3cret"}
+    with any_model(*OPEN, "--warm-up", "1s", "-p", "4s", *guarded_influx.arguments, env=wrong) as run:
+        finish(run)
+    steady(run)
+    assert "401, the token is wrong or missing" in run.output and "wr0ng" not in run.output
+    (command,) = re.findall(r"^  python -m triton_users (replay .*)$", run.output, re.MULTILINE)
+    subprocess.run(
+        [sys.executable, "-m", "triton_users", *shlex.split(command)],
+        check=True,
+        cwd=run.cwd,
+        capture_output=True,
+        timeout=60,
+        env=os.environ | {"INFLUXDB_TOKEN": guarded_influx.token},
+    )
+    written_once(guarded_influx, run)
+    same_as_summary(guarded_influx, run)
+
+
+def test_a_master_that_is_killed_leaves_all_to_a_replay(
+    any_model: Callable[..., LocustProcess], influx: Influx
+) -> None:
+    """The database was frozen meanwhile, so that nothing of the run is there before."""
+    with any_model(*OPEN, "--warm-up", "0", "-p", "60s", *influx.arguments) as run:
+        run.says("measuring")
+        influx.freeze()
+        spool = run.folder / "windows.jsonl"
+        run.until(lambda: spool.read_text().count('"kind":"window"') > 3, "four seconds in the spool")
+        run.signal(signal.SIGKILL)
+        run.process.wait(10)
+        run.gone()
+        influx.thaw()
+        replay(run.folder, *influx.arguments)
+        written_once(influx, run)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 512 KiB; skips where we may not mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"no small disk: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_ends_no_run_and_is_told(
+    any_model: Callable[..., LocustProcess], influx: Influx, small_disk: Path
+) -> None:
+    plan = ("--warm-up", "1s", "-p", "4s", "--results", str(small_disk))
+    with any_model(*OPEN, *plan, *influx.arguments) as run:
+        run.says("measuring")
+        filler = small_disk / "filler"
+        with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
+            while file.write(b"x" * 4096):
+                pass
+        assert run.wait() == 4
+    run.results = small_disk
+    filler.unlink()
+    steady(run)
+    assert run.codes()["results_incomplete"] == 1
+    (message,) = [r["message"] for r in run.summary["reasons"] if r["code"] == "results_incomplete"]
+    assert re.match(r"\d+ of \d+ lines are missing in windows.jsonl", message) and message in run.output
+    assert "The run goes on, but seconds will be missing" in run.output
+    written: Any = influx.value('SELECT count("users") FROM "load"')
+    assert (written or 0) == len(run.lines)

@@ -1,0 +1,132 @@
+"""Through a proxy of another make: nghttpx between us and Triton."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from tests.fakes.channel_log import until
+from tests.ledger import failures
+from tests.rig import Rig, flow, poisson, step
+from triton_users.net import Channel
+from triton_users.server.control import Control
+from triton_users.server.embedded import EmbeddedTriton
+from triton_users.server.ports import free_ports
+from triton_users.step import RequestClass
+
+PROGRAM = shutil.which("nghttpx") or shutil.which("nghttpx", path="/usr/sbin:/usr/local/sbin")
+
+
+class Proxy:
+    """nghttpx in front of ``target``; ``workers`` one, so that it keeps one connection to the server."""
+
+    def __init__(self, target: str, folder: Path, *options: str) -> None:
+        self.port = free_ports(1)[0]
+        host, port = target.split(":")
+        self._command = [
+            str(PROGRAM), f"--frontend=127.0.0.1,{self.port};no-tls", f"--backend={host},{port};;proto=h2",
+            "--workers=1", "--conf=/dev/null", f"--errorlog-file={folder / 'nghttpx.log'}", *options,
+        ]  # fmt: skip
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        self.stop()
+        self.process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
+    @property
+    def url(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        if self.alive:
+            self.signal(signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait()
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    with gevent.Timeout(40, AssertionError("the test hangs")):
+        yield
+
+
+@pytest.fixture
+def proxy(triton: EmbeddedTriton, tmp_path: Path) -> Iterator[Proxy]:
+    if PROGRAM is None:
+        why = "no nghttpx here (Debian package nghttp2-proxy)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(why)
+        pytest.skip(why)
+    made = Proxy(triton.url, tmp_path)
+    yield made
+    made.stop()
+
+
+def test_calls_and_load_pass(proxy: Proxy) -> None:
+    channel = Channel(proxy.url)
+    control = Control(channel)
+    until(control.ready, 10)
+    channel.close()
+    with Rig(proxy.url) as rig:
+        _, totals = rig.run(step(flow(), interval=0.5), 32)
+        assert totals["ok"] == totals["scheduled"] > 32
+        _, totals = rig.run(step(poisson(300.0), index=1, interval=0.5))
+        assert totals["ok"] == totals["scheduled"]
+
+
+def test_large_tensors_pass(proxy: Proxy) -> None:
+    """Its windows are 64 KiB: everything goes in pieces, both ways."""
+    big = flow(classes=((RequestClass("identity", 1, (("INPUT0", (450_000,)),)), 1.0),))
+    with Rig(proxy.url) as rig:
+        _, totals = rig.run(step(big, interval=0.7), 3)
+        assert totals["ok"] == totals["scheduled"] > 3
+
+
+def test_its_graceful_shutdown_fails_nothing_of_ours_that_it_took(proxy: Proxy) -> None:
+    """SIGQUIT: GOAWAY, what is in flight is answered; then nobody listens until it is started again."""
+    with Rig(proxy.url) as rig:
+        rig.begin(step(flow(), interval=5.0), 8)
+        rig.lease(0, 5)
+        rig.at(0.3)
+        proxy.signal(signal.SIGQUIT)
+        until(lambda: not proxy.alive, 10)
+        proxy.start()
+        before = len(rig.windows)
+        until(lambda: rig.lanes[0].channel.connected, 10)
+        until(lambda: len(rig.windows) > before, 5)
+        windows, totals = rig.end()
+        assert totals["ok"] > 100
+        assert totals["failed"] <= 8, failures(windows)
+
+
+def test_a_killed_proxy_and_a_new_one(proxy: Proxy) -> None:
+    with Rig(proxy.url) as rig:
+        rig.begin(step(poisson(300.0), interval=5.0))
+        rig.lease(0, 5)
+        rig.at(0.3)
+        proxy.signal(signal.SIGKILL)
+        rig.at(0.6)
+        proxy.start()
+        rig.at(1.8)
+        windows, totals = rig.end()
+        assert set(failures(windows)) <= {"UNAVAILABLE"}
+        assert 50 <= totals["failed"] <= 450
+        assert totals["ok"] > 100

@@ -1,0 +1,193 @@
+"""Plans as a user asks for them, on a Triton of their own: each step is measured, and all files agree."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.real.locust_process import ROOT, LocustProcess, finish
+from triton_users.server.embedded import EmbeddedTriton
+
+SHORT = ("--warm-up", "200ms", "-p", "500")
+
+
+@pytest.fixture
+def any_model(triton: EmbeddedTriton, tmp_path: Path) -> Any:
+    """Starts locustfiles/any.py on the shared server."""
+
+    def start(*arguments: str, **more: Any) -> LocustProcess:
+        return LocustProcess(tmp_path / "run", "-H", triton.url, *arguments, **more)
+
+    return start
+
+
+@pytest.mark.slow
+def test_the_default_plan_of_sr_as_it_is(usable_triton: None, tmp_path: Path) -> None:
+    """Nothing but the command: it ends by itself in less than two minutes."""
+    started = time.monotonic()
+    with LocustProcess(tmp_path, locustfile=ROOT / "locustfiles/sr.py") as run:
+        finish(run, limit_s=240)
+    assert time.monotonic() - started < 120
+    assert len(run.rows) == 8
+    assert all(row["audit"]["equal"] is True for row in run.rows)
+
+
+def test_the_plan_of_sr(usable_triton: None, tmp_path: Path) -> None:
+    """Its eight steps, smaller and shorter, on a server of our own, which is gone afterwards."""
+    with LocustProcess(
+        *(tmp_path, "-b", "1,2", "--warm-up", "200ms", "-p", "700ms"), locustfile=ROOT / "locustfiles/sr.py"
+    ) as run:
+        finish(run)
+    assert [(r["class"]["batch_size"], r["mode"], r["concurrency"]) for r in run.rows] == [
+        (batch, mode, concurrency)
+        for batch in (1, 2)
+        for mode, concurrency in [("closed", 1), ("closed", 2), ("closed", 4), ("open", None)]
+    ]
+    assert run.summary["run"]["server"]["embedded"] is True
+    for row in run.rows:
+        assert row["audit"]["equal"] is True, row
+        assert row["ok"] == row["scheduled"] > 0, row
+        assert row["ok"] * row["class"]["batch_size"] == row["inferences"]
+    for of_batch in (run.rows[:4], run.rows[4:]):
+        best = max(row["achieved_request_rate"] for row in of_batch[:3])
+        assert of_batch[3]["request_rate"] == pytest.approx(best / 2)
+        assert of_batch[3]["distribution"] == "poisson"
+    assert {path.name for path in run.folder.iterdir()} == {
+        *("run.json", "windows.jsonl", "summary.json", "summary.csv", "latency.hlog", "server.log")
+    }
+    assert "\x1b" not in run.output
+    assert "Plan: 8 steps, about " in run.output
+    assert f"Saved in results/{run.folder.name}" in run.output
+
+
+def test_ranges_rates_and_percentages(any_model: Any) -> None:
+    with any_model(
+        *("-m", "identity_16", "-b", "1,8", "--concurrency-range", "3", *SHORT),
+        *("--request-rate-range", "50,2%", "--request-distribution", "constant", "--connections", "2"),
+        *("--latency-threshold", "1us", "--exit-code-on-error", "1"),
+    ) as run:
+        finish(run)
+    assert len(run.rows) == 6
+    for row in run.rows:
+        assert row["audit"]["equal"] is True
+        assert row["goodput_rate"] == 0  # no answer comes within a microsecond
+        if row["request_rate"] == 50:
+            assert row["scheduled"] == 25
+            assert row["distribution"] == "constant"
+    assert run.codes()["nothing_in_budget"] == 6
+
+
+def test_users_until_the_run_time(any_model: Any) -> None:
+    """-u without a range is one closed-loop step at that many users until -t."""
+    with any_model("-m", "identity_16", "-u", "4", "-t", "3s") as run:
+        finish(run)
+    [row] = run.rows
+    assert row["mode"] == "closed"
+    assert row["concurrency"] == 4
+    assert row["ok"] > 0
+    assert row["duration_ns"] > 1_000_000_000  # the most of -t is measured, not warmed up
+    assert row["audit"]["equal"] is True
+    assert not run.codes()["cut_short"]
+
+
+def test_run_time_cuts_a_plan_short(any_model: Any) -> None:
+    with any_model(
+        "-m", "identity_16", "--request-rate-range", "40,50,60", "--warm-up", "0", "-p", "2s", "-t", "3s"
+    ) as run:
+        finish(run)
+    first, second = run.rows
+    assert first["duration_ns"] == 2_000_000_000
+    assert 0 < second["duration_ns"] < 2_000_000_000
+    assert run.codes()["cut_short"] == 1
+    assert abs(second["scheduled"] - 50 * second["duration_ns"] / 1e9) < 30
+
+
+def test_mixed_batches_and_shapes(any_model: Any) -> None:
+    """Each class has its own row, and one stands for the whole."""
+    with any_model(
+        *("-m", "identity", "--batch-mix", "1=80,4=20", "--shape-mix", "INPUT0:16=70,INPUT0:512=30"),
+        *("--request-rate-range", "400", *SHORT),
+    ) as run:
+        finish(run)
+    whole = [row for row in run.rows if row["class"] is None]
+    parts = [row for row in run.rows if row["class"] is not None]
+    assert len(whole) == 1
+    assert len(parts) == 4
+    assert whole[0]["scheduled"] == sum(row["scheduled"] for row in parts)
+    assert whole[0]["inferences"] == sum(row["inferences"] for row in parts)
+    small = [r for r in parts if r["class"] == {"batch_size": 1, "input_shapes": {"INPUT0": [16]}}]
+    assert 0.36 < small[0]["scheduled"] / whole[0]["scheduled"] < 0.76  # 56 %
+    assert whole[0]["audit"]["equal"] is True
+
+
+def test_every_dtype(any_model: Any) -> None:
+    with any_model(
+        "-m", "types", "--input-data", "zero", "--string-length", "3", "--input-count", "2", *SHORT
+    ) as run:
+        finish(run)
+    assert run.rows[0]["ok"] > 0
+
+
+def test_the_cap_drops_what_a_slow_model_cannot_take(any_model: Any) -> None:
+    """5 ms a request is 200/s at most; the rest finds the cap full. That is the server's limit."""
+    with any_model(
+        *("-m", "fixed_time", "--shape", "INPUT0:1", "--max-in-flight", "4"),
+        *("--request-rate-range", "500", "--save-requests", *SHORT),
+    ) as run:
+        finish(run)
+    [row] = run.rows
+    assert row["dropped"] > 20
+    assert row["failed"] == row["lost"] == 0
+    assert run.codes()["server_overloaded"] + run.codes()["dropped"] == 1
+    [saved] = run.folder.glob("requests-*.npz")
+    with np.load(saved) as requests:
+        statuses = Counter(requests["status"].tolist())
+        sent = requests["sent_ns"] >= 0
+    every = [series for line in run.lines for series in line["series"]]
+    assert sum(statuses.values()) == sum(series["scheduled"] for series in every)
+    assert statuses[0] == sum(series["ok"] for series in every) == int(sent.sum())
+
+
+def test_deadlines(any_model: Any) -> None:
+    """Twenty in flight at 5 ms each wait 100 ms: none is answered within 20 ms for long."""
+    with any_model(
+        *("-m", "fixed_time", "--shape", "INPUT0:1", "--concurrency-range", "20", *SHORT),
+        *("--request-timeout", "20ms"),
+    ) as run:
+        finish(run, code=run.wait())
+    [row] = run.rows
+    assert row["errors"].get("DEADLINE_EXCEEDED", 0) > 0
+    assert row["audit"]["equal"] is None
+    assert "deadlines" in row["audit"]["skipped"]
+    assert run.process.returncode == (1 if row["ok"] else 4)
+
+
+@pytest.mark.slow
+def test_realtime_runs_or_says_why_not(any_model: Any) -> None:
+    with any_model("-m", "identity_16", "--request-rate-range", "100", "--realtime", *SHORT) as run:
+        finish(run)
+    assert run.rows[0]["ok"] > 0
+
+
+def test_seeds(triton: EmbeddedTriton, demo_repository: Path, tmp_path: Path) -> None:
+    """The same seed sends the same inputs in the same order, another seed others."""
+    record = demo_repository.parent / "record"
+    seen = []
+    for number, seed in enumerate(("7", "7", "8")):
+        before = len(record.read_text().splitlines()) if record.exists() else 0
+        arguments = ("-m", "recording", "--shape", "INPUT0:8", "--input-count", "16", "--seed", seed)
+        with LocustProcess(
+            tmp_path / str(number), "-H", triton.url, *arguments, "--request-rate-range", "100", *SHORT
+        ) as run:
+            finish(run)
+        digests = [line.split()[0] for line in record.read_text().splitlines()[before:]]
+        seen.append((run.rows[0]["scheduled"], sorted(digests)))
+        assert run.summary["run"]["seed"] == int(seed)
+    assert seen[0] == seen[1]
+    assert seen[1] != seen[2]
+    assert not set(seen[1][1]) & set(seen[2][1])

@@ -1,0 +1,207 @@
+"""Locustfiles as users write them: declarative, with tasks, several classes; in both kinds of load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.real.locust_process import LocustProcess, finish
+from triton_users.server.embedded import EmbeddedTriton
+
+Start = Callable[..., LocustProcess]
+SHORT = ("--warm-up", "200ms", "-p", "500ms")
+RATE = ("--request-rate-range", "60", *SHORT)
+LOOP = ("--concurrency-range", "3", *SHORT)
+
+HEAD = """
+import numpy as np
+from locust import TaskSet, between, task
+from triton_users import TritonUser
+import triton_users.client as grpcclient
+
+def made(rng, batch):
+    return {"INPUT0": rng.random((batch, 16), dtype=np.float32)}
+
+def infer(user, model="identity_16", batch=1):
+    tensor = grpcclient.InferInput("INPUT0", [batch, 16], "FP32")
+    tensor.set_data_from_numpy(np.ones((batch, 16), np.float32))
+    return user.client.infer(model, [tensor])
+"""
+
+
+@pytest.fixture
+def mine(triton: EmbeddedTriton, tmp_path: Path) -> Start:
+    """Runs a locustfile's classes on the shared server, to its end."""
+
+    def run(body: str, *arguments: str, code: int = 0) -> LocustProcess:
+        with LocustProcess(tmp_path / "run", "-H", triton.url, *arguments, locustfile=HEAD + body) as process:
+            return finish(process, code, tracebacks=code)
+
+    return run
+
+
+def test_inputs_of_every_kind_and_two_flows(mine: Start) -> None:
+    """Arrays, a function, a lambda and a staticmethod, at their weights, each class a flow of its own."""
+    run = mine(
+        """
+class Arrays(TritonUser):
+    model = "identity_16"
+    inputs = {"INPUT0": np.arange(48, dtype=np.float32).reshape(3, 16)}
+    weight = 3
+
+class Method(TritonUser):
+    model = "identity_16"
+    def inputs(rng, batch):
+        return made(rng, batch)
+
+class Lambda(TritonUser):
+    model = "identity_16"
+    inputs = lambda rng, batch: made(rng, batch)
+
+class Static(TritonUser):
+    model = "identity_16"
+    inputs = staticmethod(made)
+""",
+        *("-b", "2", "--request-rate-range", "120", *SHORT),
+    )
+    rows = {row["flow"]: row for row in run.rows if row["flow"] is not None}
+    scheduled = {flow: row["scheduled"] for flow, row in rows.items()}
+    assert set(scheduled) == {"Arrays", "Method", "Lambda", "Static"}
+    assert scheduled["Arrays"] > scheduled["Method"]
+    rates = {flow: row["request_rate"] for flow, row in rows.items()}
+    assert rates == {"Arrays": 60, "Method": 20, "Lambda": 20, "Static": 20}
+    assert all(row["ok"] == row["scheduled"] for row in run.rows)
+    assert all(row["class"]["batch_size"] == 2 for row in rows.values())
+
+
+def test_weights_share_out_users(mine: Start) -> None:
+    run = mine(
+        """
+class Often(TritonUser):
+    model = "identity_16"
+    weight = 2
+
+class Seldom(TritonUser):
+    model = "fixed_time"
+    inputs = {"INPUT0": np.zeros(1, np.int64)}
+""",
+        *LOOP,
+    )
+    users = {row["flow"]: row["concurrency"] for row in run.rows if row["flow"] is not None}
+    assert users == {"Often": 2, "Seldom": 1}
+
+
+TASKS = """
+class Caller(TritonUser):
+    wait_time = between(5, 9)
+    @task(3)
+    def small(self):
+        result = infer(self)
+        assert result.as_numpy("OUTPUT0").shape == (1, 16)
+    @task
+    def large(self):
+        infer(self, batch=8)
+"""
+
+
+def test_tasks_in_closed_loop(mine: Start) -> None:
+    """Every user has one request in flight; batch sizes are classes, of which there is one row for all."""
+    run = mine(TASKS.replace("between(5, 9)", "between(0, 0.001)"), *LOOP)
+    whole = [row for row in run.rows if row["class"] is None]
+    parts = {row["class"]["batch_size"]: row for row in run.rows if row["class"] is not None}
+    assert set(parts) == {1, 8}
+    assert parts[1]["ok"] > parts[8]["ok"] > 0
+    assert whole[0]["scheduled"] == parts[1]["scheduled"] + parts[8]["scheduled"]
+    assert whole[0]["failed"] == 0
+
+
+def test_tasks_under_a_rate(mine: Start) -> None:
+    """wait_time would leave one request a user: it is ignored, and said so once."""
+    run = mine(TASKS, *RATE)
+    whole = next(row for row in run.rows if row["class"] is None)
+    assert whole["mode"] == "open"
+    assert whole["ok"] == whole["scheduled"] > 10
+    assert run.output.count("wait_time") == 1
+    assert "ignored" in run.output
+
+
+def test_what_tasks_may_do(mine: Start) -> None:
+    """Two requests in a task, none, an exception, a refused request, a nested TaskSet, control calls."""
+    run = mine(
+        """
+class Twice(TritonUser):
+    @task
+    def go(self):
+        infer(self)
+        infer(self)
+
+class Never(TritonUser):
+    @task
+    def go(self):
+        pass
+
+class Raises(TritonUser):
+    @task
+    def go(self):
+        infer(self)
+        raise RuntimeError("a fault in the task")
+
+class Unknown(TritonUser):
+    @task
+    def go(self):
+        infer(self, "no_such_model")
+
+class Nested(TritonUser):
+    @task
+    class Inner(TaskSet):
+        @task
+        def go(self):
+            assert self.client.get_model_metadata("identity_16").name == "identity_16"
+            infer(self.user)
+            self.interrupt()
+""",
+        *("--request-rate-range", "200", *SHORT),
+        code=1,
+    )
+    rows = {row["flow"]: row for row in run.rows}
+    assert rows["Twice"]["ok"] == rows["Twice"]["scheduled"] > 0
+    assert rows["Twice"]["ok"] > 1.2 * rows["Nested"]["ok"]
+    assert rows["Never"]["errors"] == {"NO_REQUEST": rows["Never"]["scheduled"]}
+    assert rows["Raises"]["ok"] == rows["Raises"]["scheduled"]
+    assert set(rows["Unknown"]["errors"]) == {"NOT_FOUND"}
+    assert rows["Nested"]["ok"] == rows["Nested"]["scheduled"]
+    assert run.output.count("RuntimeError: a fault in the task") == 1
+
+
+def test_a_task_that_never_sends_in_closed_loop(mine: Start) -> None:
+    """It neither hangs nor eats the processor for ever: the run ends, and is not valid."""
+    run = mine(
+        """
+class Never(TritonUser):
+    @task
+    def go(self):
+        pass
+""",
+        *LOOP,
+        code=4,
+    )
+    assert run.codes()["nothing_scheduled"] == 1
+
+
+def test_an_exception_alone_is_a_failure(mine: Start) -> None:
+    """Every request was answered, and yet the tasks did not do what they should: Locust's rule, exit 1."""
+    run = mine(
+        """
+class Raises(TritonUser):
+    @task
+    def go(self):
+        infer(self)
+        raise RuntimeError("a fault in the task")
+""",
+        *RATE,
+        code=1,
+    )
+    assert run.rows[0]["failed"] == 0
+    assert "exceptions; the first of each kind is logged above" in run.output

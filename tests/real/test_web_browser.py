@@ -1,0 +1,58 @@
+"""The web UI as a person sees it, in a real browser: TRITON_USERS_SHOTS keeps the pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.real import web_browser
+from tests.real.web_process import WebLocust
+from triton_users.server.embedded import EmbeddedTriton
+
+
+@pytest.fixture(scope="session")
+def usable_browser() -> None:
+    """Skips, with the reason, where there is no Chromium; under CI that is a failure."""
+    if not Path(web_browser.CHROMIUM).exists():
+        why = f"there is no {web_browser.CHROMIUM}: apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(why)
+        pytest.skip(why)
+
+
+@pytest.mark.slow  # 20 s of clicks; once in a whole run the page was 30 s late
+def test_a_fault_a_run_and_another_by_clicks(
+    usable_browser: None, triton: EmbeddedTriton, tmp_path: Path
+) -> None:
+    shots = Path(os.environ.get("TRITON_USERS_SHOTS", tmp_path))
+    arguments = ("-H", triton.url, "-m", "identity_16", "--warm-up", "200ms", "-p", "1200ms")
+    with WebLocust(tmp_path / "run", *arguments) as web:
+        found = subprocess.run(
+            [sys.executable, web_browser.__file__, web.url, str(shots)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert found.returncode == 0, f"{found.stderr}\n{web.output}"
+        seen = json.loads(found.stdout)
+        first, second = web.folders
+        rows = web.rows_of(first)
+        assert web.rows_of(second)[0]["concurrency"] == 2
+        web.end()
+    assert seen["errors"] == []
+    assert "--batch-size: 'zwei'" in seen["form"] and "--seed: '-3'" in seen["form"]
+    assert "No run has finished yet." in seen["before"]
+    assert [row["concurrency"] for row in rows] == [2, 8]
+    for text in ("batch 1, concurrency", "Achieved rate", "Latency p99", "Send lag p99", "Lost", "Late"):
+        assert text in seen["tab"]
+    total = sum(s["ok"] for line in web.lines_of(first) for s in line["series"])
+    assert f"\t{total}\t" in seen["table"]
+    assert seen["typed"] == {"seed": "7", "concurrencyRange": "2,8", "batchSize": ""}
+    assert all(colours > 5 for colours in seen["colours"]), "nothing was drawn"
+    assert "concurrency 2" in seen["results"] and second.name in seen["results"]

@@ -1,0 +1,108 @@
+"""Clicks through Locust's page in a real Chromium: python web_browser.py URL FOLDER; what it saw, as JSON.
+
+A process of its own: Playwright's loop and gevent's do not share one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+SIZE: Any = {"width": 1280, "height": 900}
+
+
+def main(url: str, folder: Path) -> dict[str, Any]:
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        errors: list[str] = []
+        page = _open(browser, url, errors)
+        seen = {"form": _faulty_start(page, folder)}
+        ours = _open(browser, f"{url}triton/", errors)
+        seen["before"] = ours.inner_text("main")
+        seen |= _run(page, ours, folder)
+        seen |= _again(page, ours)
+        ours.wait_for_function("document.getElementById('pill').textContent === 'stopped'")
+        seen["colours"] = ours.evaluate(COLOURS)
+        ours.mouse.move(400, 300)
+        ours.screenshot(path=folder / "6-page-after.png", full_page=True)
+        seen["results"] = ours.inner_text("#result")
+        browser.close()
+        return seen | {"errors": errors}
+
+
+COLOURS = """() => [...document.querySelectorAll("canvas")].map(canvas => {
+    const image = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return new Set(new Uint32Array(image.data.buffer)).size;
+})"""
+
+
+def _open(browser: Browser, url: str, errors: list[str]) -> Page:
+    page = browser.new_page(viewport=SIZE)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.goto(url)
+    page.wait_for_selector("canvas, button[type=submit]")
+    return page
+
+
+def _faulty_start(page: Page, folder: Path) -> str:
+    page.click("text=Custom parameters")
+    page.fill("input[name=batchSize]", "1,zwei")
+    page.fill("input[name=seed]", "-3")
+    page.click("button[type=submit]")
+    alert = page.wait_for_selector(".MuiAlert-message")
+    assert alert is not None
+    page.screenshot(path=folder / "1-form.png", full_page=True)
+    text: str = alert.inner_text()
+    return text
+
+
+def _run(page: Page, ours: Page, folder: Path) -> dict[str, Any]:
+    page.fill("input[name=batchSize]", "")
+    page.fill("input[name=seed]", "7")
+    page.fill("input[name=concurrencyRange]", "2,8")
+    page.click("button[type=submit]")
+    page.click("button[role=tab]:has-text('Triton')", timeout=20_000)
+    page.wait_for_selector("td:has-text('CPU of worker')", timeout=20_000)
+    tab = page.inner_text("table")
+    page.screenshot(path=folder / "2-tab.png", full_page=True)
+    ours.wait_for_function("document.getElementById('pill').textContent === 'running'")
+    ours.screenshot(path=folder / "3-page.png", full_page=True)
+    page.wait_for_selector("header >> text=STOPPED", timeout=30_000)
+    page.click("button[role=tab]:has-text('Statistics')")
+    page.screenshot(path=folder / "4-statistics.png", full_page=True)
+    table = page.inner_text("table")
+    page.click("button[role=tab]:has-text('Charts')")
+    page.wait_for_timeout(500)
+    page.screenshot(path=folder / "5-charts.png", full_page=True)
+    return {"tab": tab, "table": table}
+
+
+def _again(page: Page, ours: Page) -> dict[str, Any]:
+    """With the button "New": the form has what was last typed; then the button "Stop"."""
+    page.click("button:has-text('New')")
+    page.click("text=Custom parameters")
+    typed = {
+        name: page.input_value(f"input[name={name}]") for name in ("seed", "concurrencyRange", "batchSize")
+    }
+    page.fill("input[name=measurementInterval]", "60s")
+    page.click("button[type=submit]")
+    ours.wait_for_function("document.getElementById('phase').textContent.startsWith('measuring 1 ')")
+    page.click("button:has-text('Stop')")
+    page.wait_for_selector("header >> text=STOPPED", timeout=30_000)
+    page.reload()
+    page.wait_for_selector("header >> text=STOPPED")
+    return {"typed": typed, "links": page.inner_text("body")}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]))))
