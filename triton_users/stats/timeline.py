@@ -125,7 +125,6 @@ class Timeline:
         hosts: Mapping[int, str] | None = None,
         server: object | None = None,
         audit: object | None = None,
-        samples: object | None = None,
     ) -> StepResult:
         """The step's result.
 
@@ -145,7 +144,7 @@ class Timeline:
         result = total.result(step, t0_ns, stop_ns, gaps, hosts or {})
         self._closed.add(step.index)
         self._closed_at = {worker: self._sequences.end(worker) for worker in self._sequences.workers()}
-        return replace(result, server=server, audit=audit, samples=samples)
+        return replace(result, server=server, audit=audit)
 
     def _ready(self) -> list[Line]:
         return self._emit(
