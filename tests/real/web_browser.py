@@ -30,7 +30,7 @@ def main(url: str, folder: Path) -> dict[str, Any]:
         seen["before"] = ours.inner_text("main")
         seen |= _run(page, ours, folder)
         seen |= _again(page, ours)
-        ours.wait_for_function("document.getElementById('pill').textContent === 'stopped'")
+        _wait(ours, "document.getElementById('pill').textContent === 'stopped'")
         seen["colours"] = ours.evaluate(COLOURS)
         ours.mouse.move(400, 300)
         ours.screenshot(path=folder / "6-page-after.png", full_page=True)
@@ -54,6 +54,11 @@ def _open(browser: Browser, url: str, errors: list[str]) -> Page:
     return page
 
 
+def _wait(page: Page, true: str) -> None:
+    """By a timer: a page that another one hides may get no animation frames, Playwright's own way to poll."""
+    page.wait_for_function(true, polling=100, timeout=60_000)
+
+
 def _faulty_start(page: Page, folder: Path) -> str:
     page.click("text=Custom parameters")
     page.fill("input[name=batchSize]", "1,zwei")
@@ -71,11 +76,11 @@ def _run(page: Page, ours: Page, folder: Path) -> dict[str, Any]:
     page.fill("input[name=seed]", "7")
     page.fill("input[name=concurrencyRange]", "2,8")
     page.click("button[type=submit]")
+    _wait(ours, "document.getElementById('pill').textContent === 'running'")  # first: the run is short
     page.click("button[role=tab]:has-text('Triton')", timeout=20_000)
     page.wait_for_selector("td:has-text('CPU of worker')", timeout=20_000)
     tab = page.inner_text("table")
     page.screenshot(path=folder / "2-tab.png", full_page=True)
-    ours.wait_for_function("document.getElementById('pill').textContent === 'running'")
     ours.screenshot(path=folder / "3-page.png", full_page=True)
     page.wait_for_selector("header >> text=STOPPED", timeout=30_000)
     page.click("button[role=tab]:has-text('Statistics')")
@@ -96,7 +101,7 @@ def _again(page: Page, ours: Page) -> dict[str, Any]:
     }
     page.fill("input[name=measurementInterval]", "60s")
     page.click("button[type=submit]")
-    ours.wait_for_function("document.getElementById('phase').textContent.startsWith('measuring 1 ')")
+    _wait(ours, "document.getElementById('phase').textContent.startsWith('measuring 1 ')")
     page.click("button:has-text('Stop')")
     page.wait_for_selector("header >> text=STOPPED", timeout=30_000)
     page.reload()
