@@ -62,7 +62,7 @@ class Run:
     reasons: list[Reason] = field(default_factory=list)
     outcome: RunOutcome | None = None
     refusal: str | None = None
-    """Why nothing was measured at all, when workers did not fit or did not come."""
+    """Why the run could not start: workers did not fit, did not come, or cannot take part."""
     finished: Event = field(default_factory=Event)
     talk: Conversation = field(init=False)
     _step: StepRun | None = None
@@ -206,7 +206,10 @@ class Run:
         try:
             outcome = self._step.measure(self._started)
         except RefusedError as error:
-            self.reasons.append(Reason("not_measured", INVALID, step.name, error.message, error.advice))
+            if self.outcomes:
+                self.reasons.append(Reason("not_measured", INVALID, step.name, error.message, error.advice))
+            else:
+                self.refusal = f"the run cannot start: {error.message}. What to do: {error.advice}"
             raise Stopped from error
         self.outcomes.append(outcome)
         self.record.diary.step_end(self._outcome(), outcome, self.talk.now)
