@@ -49,7 +49,7 @@ class ChannelLog:
     def room(self, now: int) -> None:
         if self.raises:
             raise self.raises
-        free = self.slots - self.channel.slots_held
+        free = self.channel.vacant(self.slots)
         if free > 0 and self.channel.ready:
             self.send(free)
 

@@ -36,6 +36,9 @@ class Wireless:
             self.sent += [(a, now, bytes(i.body)) for a, i in zip(arrivals, items, strict=True)]
         return self.usable
 
+    def send_one(self, item: Encoded, arrival: int, now: int) -> bool:
+        return self.send((item,), (arrival,), now)
+
     @property
     def in_flight(self) -> int:
         return len(self.sent) - self.ended

@@ -60,10 +60,10 @@ def test_a_request_is_given_up_at_its_time_and_holds_its_slot(peer: Peer, hasty:
     for (_, sent, _), at in zip([t for t, _, _ in log.failures], log.failed_at, strict=True):
         assert 50 * NS_PER_MS <= at - sent < 2 * NS_PER_S
     assert {status for _, status, _ in log.failures} == {int(Status.DEADLINE_EXCEEDED)}
-    assert (hasty.in_flight, hasty.slots_held) == (0, 3)
+    assert (hasty.in_flight, -hasty.vacant(0)) == (0, 3)
     for stream_id in (1, 3, 5):
         peer.link.respond(stream_id, b"late")
-    until(lambda: hasty.slots_held == 0)
+    until(lambda: -hasty.vacant(0) == 0)
     assert not log.ok
     assert peer.resets == 0
     assert len(log.failures) == 3
@@ -76,7 +76,7 @@ def test_a_late_answer_and_a_large_one_are_dropped(peer: Peer, hasty: Channel) -
     log = ChannelLog(hasty)
     log.send(2)
     until(lambda: len(log.failures) == 2)
-    until(lambda: hasty.slots_held == 0)
+    until(lambda: -hasty.vacant(0) == 0)
     peer.answer = echo
     log.send(1)
     until(lambda: len(log.ok) == 1)
@@ -131,7 +131,7 @@ def test_a_drain_waits_and_then_gives_up(peer: Peer, channel: Channel) -> None:
     assert not channel.drain(now_ns() + 20 * NS_PER_MS)
     assert channel.give_up() == 2
     assert [status for _, status, _ in log.failures] == [NO_ANSWER] * 2
-    assert (channel.in_flight, channel.slots_held) == (0, 2)
+    assert (channel.in_flight, -channel.vacant(0)) == (0, 2)
     assert peer.resets == 0
 
 
@@ -143,7 +143,7 @@ def test_renewed_connections_leave_old_streams_behind(peer: Peer, channel: Chann
     channel.give_up()
     channel.renew()
     channel.connect()
-    assert (channel.in_flight, channel.slots_held) == (0, 0)
+    assert (channel.in_flight, -channel.vacant(0)) == (0, 0)
     assert len(peer.links) == 2
     assert peer.links[0].open, "closing on open streams can crash the server"
     peer.links[0].respond(1, b"")

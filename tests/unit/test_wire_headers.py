@@ -79,11 +79,11 @@ def test_what_is_remembered_is_bounded():
     for head in heads:
         blocks.opening(head)
         assert len(blocks._cache) <= MAX_CACHED_HEADS
-        assert len(blocks._openings) <= MAX_CACHED_HEADS
+        assert len(blocks.openings) <= MAX_CACHED_HEADS
     equal = [Head(b"/same") for _ in range(2 * MAX_CACHED_HEADS)]
     for head in equal:
         blocks.opening(head)
-        assert len(blocks._openings) <= MAX_CACHED_HEADS
+        assert len(blocks.openings) <= MAX_CACHED_HEADS
     responses = ResponseBlocks()
     for i in range(3 * MAX_CACHED_BLOCKS):
         responses.block(block([("grpc-status", "5"), ("grpc-message", f"{i}")]))

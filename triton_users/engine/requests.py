@@ -51,21 +51,40 @@ class Numbered:
         self._next = 0
         self._items: list[Encoded] = []
         self._tags: Tags = np.empty(0, dtype=np.int64)
-        self._at = 0
+        self._at = self._told = 0
 
-    def take(self, count: int) -> tuple[Sequence[Encoded], Tags]:
-        """The next ``count`` requests and their tags."""
+    def one(self) -> Encoded:
+        """The next request."""
         at = self._at
-        if at + count > len(self._items):
+        if at == len(self._items):
+            self._refill(1)
+            at = self._at
+        self._at = at + 1
+        return self._items[at]
+
+    def take(self, count: int) -> Sequence[Encoded]:
+        """The next ``count`` requests."""
+        if self._at + count > len(self._items):
             self._refill(count)
-            at = 0
+        at = self._at
         self._at = at + count
-        return self._items[at : at + count], self._tags[at : at + count]
+        return self._items[at : at + count]
+
+    def put_back(self, count: int) -> None:
+        """The last ``count`` that were taken are the next again."""
+        self._at -= count
+
+    def taken(self) -> Tags:
+        """The tags of those taken since the last call."""
+        told, self._told = self._told, self._at
+        return self._tags[told : self._at]
 
     def _refill(self, count: int) -> None:
+        """Those before ``_told`` are of no further use."""
         more = max(BLOCK, count)
         items, tags = self._requests.draw(picks(self._seed, self._stream, self._next, more))
         self._next += more
-        self._items = self._items[self._at :] + items
-        self._tags = np.concatenate((self._tags[self._at :], tags))
-        self._at = 0
+        self._items = self._items[self._told :] + items
+        self._tags = np.concatenate((self._tags[self._told :], tags))
+        self._at -= self._told
+        self._told = 0

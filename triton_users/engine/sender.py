@@ -159,6 +159,11 @@ class Sender(Outcomes):
             self._send(chunk, start, fitting, now)
 
     def _send(self, chunk: Chunk, start: int, end: int, now: int) -> None:
+        if end == start + 1:
+            item, time = chunk.items[start], chunk.times[start]
+            if not self.channel.send_one(item, time, now):
+                self.refuse([(time, 0, item.tag)], self.channel.reason, now)
+            return
         times, items = chunk.times[start:end], chunk.items[start:end]
         if not self.channel.send(items, times, now):
             self.refuse([(t, 0, i.tag) for t, i in zip(times, items, strict=True)], self.channel.reason, now)

@@ -1,9 +1,9 @@
 """The network: sockets and precise timers under gevent, and a channel that survives its connections."""
 
 from triton_users.net.call import Call, Ended, grpc_timeout, in_hub, status_name
-from triton_users.net.channel import NO_ANSWER, Channel
-from triton_users.net.connection import Listener, Ticket
-from triton_users.net.errors import ConnectionLost, RpcError
+from triton_users.net.channel import Channel
+from triton_users.net.errors import NO_ANSWER, ConnectionLost, RpcError
+from triton_users.net.listener import Listener, Ticket
 from triton_users.net.timer import Timer
 
 __all__ = [

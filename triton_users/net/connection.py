@@ -6,15 +6,15 @@ socket brings is handled as one batch, and everything it makes us send leaves in
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
 from gevent.event import Event
 
 from triton_users.clock import now_ns
 from triton_users.net.errors import ConnectionLost
+from triton_users.net.listener import Listener, Ticket, report
 from triton_users.net.stream import Buffer, Stream
 from triton_users.wire import Connection as Wire
 from triton_users.wire import Encoded, ProtocolError, Status
@@ -22,35 +22,6 @@ from triton_users.wire import Encoded, ProtocolError, Status
 READ, WRITE = 1, 2
 BUFFER_BYTES = 1 << 18
 """Receive buffer: long messages are taken piece by piece, and no more than MAX_WHOLE is ever kept of one."""
-
-Ticket = tuple[int, int, int]
-"""(arrival_ns, sent_ns, tag) on the local clock."""
-
-
-def tickets_of(items: Sequence[Encoded], arrivals: Sequence[int] | None, now: int) -> list[Ticket]:
-    """The tickets of requests sent ``now``; ``arrivals`` None: they were meant for now, as in closed loop."""
-    if arrivals is None:
-        return [(now, now, item.tag) for item in items]
-    return [(at, now, item.tag) for at, item in zip(arrivals, items, strict=True)]
-
-
-def report(what: object) -> None:
-    """The exception being handled, said aloud: in the hub there is nobody to raise it to."""
-    gevent.get_hub().handle_error(what, *sys.exc_info())
-
-
-class Listener(Protocol):
-    """Who is told of what a connection brings. Called in the hub: must not block. What it raises is reported
-    and goes no further."""
-
-    def room(self, now: int) -> None:
-        """Requests have ended; new ones sent from here leave together with the acknowledgements."""
-
-    def done(self, tickets: list[Ticket], now: int) -> None:
-        """Tickets answered OK."""
-
-    def failed(self, ticket: Ticket, status: int, message: bytes, now: int) -> None:
-        """A ticket answered by an error, or cut off with its connection."""
 
 
 class Connection:
@@ -115,6 +86,15 @@ class Connection:
             self.usable = False
         self.write(self.wire.send(items, entries))
 
+    def send_one(self, item: Encoded, ticket: Ticket) -> None:
+        """``send`` for one request of the load."""
+        self.ids_left -= 1
+        if not self.ids_left:
+            self.usable = False
+        self._out += self.wire.send_one(item, ticket)
+        if not self._batching and not self._writing:
+            self._flush()
+
     def write(self, buffers: Sequence[Buffer]) -> None:
         self._out += buffers
         if not self._batching and not self._writing:
@@ -163,13 +143,14 @@ class Connection:
             if self._skip:
                 self._discard()
                 return
-            taken = self._stream.receive(self._view[self._kept :])
+            kept = self._kept
+            taken = self._stream.receive(self._view[kept:] if kept else self._view)
             if taken < 0:
                 if self._broken:
                     raise ConnectionLost(self._broken)
                 return
             now = now_ns()
-            got = self.wire.receive(self._view[: self._kept + taken])
+            got = self.wire.receive(self._view[: kept + taken])
         except ConnectionLost as error:
             self.close(str(error))
             return
@@ -181,7 +162,7 @@ class Connection:
             self.close("a fault of the client's own: see its output")
             return
         ok, other, out, used, self._skip, closing = got
-        filled = self._kept + taken
+        filled = kept + taken
         if used < filled:
             self._keep(used, filled)
         else:

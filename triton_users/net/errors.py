@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+NO_ANSWER = -1
+"""Not a gRPC status: no answer when the drain ended."""
+
 
 class RpcError(Exception):
     """A call that ended without an answer of status OK.

@@ -115,6 +115,18 @@ class Connection:
         streams.pump(out)
         return out
 
+    def send_one(self, item: Encoded, ticket: object) -> Buffers:
+        """``send`` for one request, in fewer steps where it leaves as one buffer."""
+        streams = self._streams
+        stream_id = streams.next_id
+        if not self.closing and stream_id + 2 <= self._max_id:  # the last id is the general way's
+            data = self._outgoing.one(item, stream_id, len(self.live) + 1)
+            if data is not None:
+                self.live[stream_id] = ticket
+                streams.next_id = stream_id + 2
+                return [data]
+        return self.send((item,), (ticket,))
+
     def receive(self, view: memoryview) -> Received:
         """Take what the server sent: the unused rest of the view before, and what was read since.
 
@@ -161,11 +173,20 @@ class Connection:
         p = self._continue(self._payload, view, 0) if self._payload is not None else 0
         patterns = self._patterns if self.ready else None
         while n - p >= frames.HEAD_SIZE:
-            if patterns is not None and view[p + 3] == frames.HEADERS and self._assembly is None:
-                q = patterns.take(view, p, self._streams, self._credit)
-                if q > p:
-                    p = q
-                    continue
+            if patterns is not None and self._assembly is None:
+                kind = view[p + 3]
+                if kind == frames.HEADERS:
+                    q = patterns.take(view, p, self._streams, self._credit)
+                    if q > p:
+                        p = q
+                        continue
+                elif kind == frames.WINDOW_UPDATE and n - p >= frames.UPDATE.size:
+                    # Triton sends one with every small response.
+                    head, increment = frames.UPDATE.unpack_from(view, p)
+                    if head == frames.UPDATE_HEAD and 0 < increment <= MAX_WINDOW:
+                        self._outgoing.grow(increment)
+                        p += frames.UPDATE.size
+                        continue
             q = self._frame(view, p)
             if q == p:
                 break

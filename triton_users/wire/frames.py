@@ -86,6 +86,11 @@ def window_update(stream_id: int, increment: int) -> bytes:
     return head(4, WINDOW_UPDATE, 0, stream_id) + _U32.pack(increment)
 
 
+UPDATE: Final = struct.Struct(">9sI")
+UPDATE_HEAD: Final = head(4, WINDOW_UPDATE, 0, 0)
+"""A whole WINDOW_UPDATE frame, and how one of the connection starts."""
+
+
 def ping_ack(payload: bytes) -> bytes:
     return head(8, PING, ACK, 0) + payload
 

@@ -41,7 +41,8 @@ class RequestBlocks:
         self._authority = authority.encode("ascii")
         self._scheme = scheme.encode("ascii")
         self._cache: dict[Head, bytes] = {}
-        self._openings: dict[int, tuple[Head, bytes, bytes]] = {}
+        self.openings: dict[int, tuple[Head, bytes, bytes]] = {}
+        """By identity of a head: itself, and what stands before and after the stream id of its frame."""
         self._start(TABLE_SIZE)
 
     def _start(self, size: int) -> None:
@@ -54,7 +55,7 @@ class RequestBlocks:
 
     def _clear(self) -> None:
         self._cache.clear()
-        self._openings.clear()
+        self.openings.clear()
 
     def resize(self, allowed: int) -> None:
         """Obey the server's SETTINGS_HEADER_TABLE_SIZE, in bytes.
@@ -87,19 +88,22 @@ class RequestBlocks:
 
     def opening(self, head: Head) -> tuple[bytes, bytes, bool]:
         """What stands before and after the stream id of a HEADERS frame, and whether it may be used again.
+        Before: nothing, where the block is too long for one frame.
 
         Remembered by identity, since hashing a ``Head`` costs more than the rest of a small request.
         """
-        known = self._openings.get(id(head))
+        known = self.openings.get(id(head))
         if known is not None:
             return known[1], known[2], True
         block = self.block(head)
+        if len(block) > frames.SMALLEST_MAX_FRAME_SIZE:
+            return b"", block, False
         before = frames.id_less(len(block), frames.HEADERS, frames.END_HEADERS)
         again = head in self._cache
         if again:
-            if len(self._openings) >= MAX_CACHED_HEADS:
-                self._openings.clear()
-            self._openings[id(head)] = (head, before, block)  # holding the head keeps its id its own
+            if len(self.openings) >= MAX_CACHED_HEADS:
+                self.openings.clear()
+            self.openings[id(head)] = (head, before, block)  # holding the head keeps its id its own
         return before, block, again
 
     def _fields(self, head: Head) -> Iterable[tuple[bytes, bytes, bool]]:

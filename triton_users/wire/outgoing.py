@@ -75,6 +75,22 @@ class Outgoing:
             and max(sizes) <= self._largest
         )
 
+    def one(self, item: Encoded, stream_id: int, live: int) -> bytes | None:
+        """``fits`` and ``batch`` for one request whose head is remembered; None when it does not fit.
+
+        Most sends of a slow closed loop and of an open one are such.
+        """
+        size = item.size
+        if size > self._window or size > self._largest or live > self._peer.max_concurrent:
+            return None
+        known = self._blocks.openings.get(id(item.head))
+        if known is None or self._unopened or self._line:
+            return None
+        self._window -= size
+        _, opening, block = known
+        raw_id = frames.pack_u32(stream_id)
+        return b"".join((opening, raw_id, block, item.data_head, raw_id, item.body))
+
     def batch(self, encoded: Sequence[Encoded], ids: range) -> bytes:
         """One buffer for a batch that fits: per request a HEADERS and a DATA frame.
 
@@ -87,7 +103,7 @@ class Outgoing:
         for item, raw_id in zip(encoded, map(frames.pack_u32, ids), strict=True):
             if item.head is not head or item.size != size:
                 opening, block, again = self._blocks.opening(item.head)
-                if len(block) > frames.SMALLEST_MAX_FRAME_SIZE:
+                if not opening:
                     (stream_id,) = frames.unpack_u32(raw_id)
                     opened = frames.headers(stream_id, block, frames.SMALLEST_MAX_FRAME_SIZE)
                     pieces += (opened, item.data_head, raw_id, item.body)
