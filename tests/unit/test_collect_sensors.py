@@ -364,13 +364,46 @@ my_backend_total 3
 
 
 def test_triton_s_page_by_labels_with_unknown_names_for_the_files() -> None:
-    found = list(triton_metrics.readings(text_string_to_metric_families(PAGE)))
+    found = list(triton_metrics.Page(text_string_to_metric_families).readings(PAGE))
     assert found == [
         Reading({"model": "a", "version": "1"}, {"nv_inference_request_success": 7}),
         Reading({"model": "b", "version": "2"}, {"nv_inference_request_success": 0}),
         Reading({"uuid": "GPU-1"}, {"nv_gpu_power_usage": 61.5}),
         Reading({}, {"my_backend_total": 3}, detail=True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("page", "next_page", "parsed"),
+    [
+        (PAGE, PAGE.replace("61.5", "+Inf").replace(" 7", " 8"), 1),
+        (PAGE, PAGE.replace(" 7", ' 8\nnv_inference_count{model="a",version="1"} 9'), 2),
+        (PAGE.replace(" 7", " 7 1700000000000"), PAGE.replace(" 7", " 8 1700000001000"), 2),
+        ("nv_a 1\nnv_b 2\nnv_a 3\n", "nv_a 4\nnv_b 2\nnv_a 5\n", 1),
+        ("", PAGE, 2),
+    ],
+)
+def test_a_page_that_comes_again_is_read_as_the_parser_reads_it(
+    page: str, next_page: str, parsed: int
+) -> None:
+    pages: list[str] = []
+
+    def parse(text: str) -> Any:
+        pages.append(text)
+        return text_string_to_metric_families(text)
+
+    reader = triton_metrics.Page(parse)
+    list(reader.readings(page))
+    again = list(reader.readings(next_page))
+    assert again == list(triton_metrics.Page(text_string_to_metric_families).readings(next_page))
+    assert len(pages) == parsed
+
+
+def test_what_is_no_page_is_told_also_after_one_that_was() -> None:
+    reader = triton_metrics.Page(text_string_to_metric_families)
+    list(reader.readings(PAGE))
+    with pytest.raises(ValueError, match="could not convert"):
+        list(reader.readings(PAGE.replace("61.5", "many")))
 
 
 def test_a_page_that_is_not_there_says_what_to_do() -> None:

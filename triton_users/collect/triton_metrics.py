@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import importlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +21,9 @@ LARGEST_BYTES = 4 << 20
 LABELS = {"gpu_uuid": "uuid"}
 """Triton's label to ours."""
 
+Group = tuple[dict[str, str], bool, list[tuple[str, int]]]
+"""Labels of ours, whether it is for the files alone, and by name the place of a value in the page."""
+
 
 class TritonMetrics:
     """``url`` is http(s)://HOST:PORT/PATH. ``guessed``: nobody gave it, so that nothing there is no fault."""
@@ -31,21 +34,21 @@ class TritonMetrics:
         self._url, self._parts = url, urlsplit(url)
         self._advice = "give --metrics-url" if guessed else "is --metrics-url right, and the server up?"
         self._connection: http.client.HTTPConnection | None = None
-        self._families: Callable[[str], Iterable[Any]]
+        self._page: Page
 
     def open(self) -> None:
         try:
             parser = importlib.import_module("prometheus_client.parser")
         except ImportError as error:
             raise Absent('prometheus-client is not installed (pip install "triton-users[agent]")') from error
-        self._families = parser.text_string_to_metric_families
+        self._page = Page(parser.text_string_to_metric_families)
         if not any(self.sample(0)):
             self.close()
             raise Failed(f"{self._url} shows no metrics: {self._advice}")
 
     def sample(self, now_ns: int) -> Iterator[Reading]:
         try:
-            yield from readings(self._families(self._read()))
+            yield from self._page.readings(self._read())
         except ValueError as error:
             raise Failed(f"{self._url} is no page of metrics: {error}") from error
 
@@ -81,20 +84,61 @@ class TritonMetrics:
         return page.decode(errors="replace")
 
 
-def readings(families: Iterable[Any]) -> Iterator[Reading]:
-    """One reading for each set of labels; with names that are no metrics of ours, one more for the files."""
-    known: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
-    others: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
-    for family in families:
-        for sample in family.samples:
-            if not math.isfinite(sample.value):
-                continue  # a summary without observations
-            name = _name(sample.name)
-            into = known if name in BY_NAME else others
-            into.setdefault(_labels(sample.labels), {})[name] = sample.value
-    for found, detail in ((known, False), (others, True)):
-        for labels, values in found.items():
-            yield Reading(dict(labels), values, detail)
+class Page:
+    """Reads a page that comes again and again. The parser is the truth: how it has read a page tells how to
+    read the next ones, as long as these differ from it in their values alone, at a tenth of the cost."""
+
+    def __init__(self, families: Callable[[str], Iterable[Any]]) -> None:
+        self._families = families
+        self._heads: list[str] | None = None
+        self._groups: list[Group] = []
+
+    def readings(self, page: str) -> Iterator[Reading]:
+        """One reading for each set of labels; with names that are no metrics of ours, one more for the files.
+
+        Raises ValueError for what is no page of metrics.
+        """
+        lines = [line.rpartition(" ") for line in page.split("\n") if line and line[0] != "#"]
+        heads = [head for head, _, _ in lines]
+        if heads == self._heads:
+            values = [float(value) for _, _, value in lines]
+        else:
+            samples = [sample for family in self._families(page) for sample in family.samples]
+            values = [sample.value for sample in samples]
+            self._groups = groups(samples)
+            # Lines with instants, or in an order that is not the parser's, are left to the parser.
+            self._heads = heads if _same(values, [value for _, _, value in lines]) else None
+        for labels, detail, places in self._groups:
+            found = {name: values[place] for name, place in places if math.isfinite(values[place])}
+            if found:  # a summary without observations says nothing
+                yield Reading(labels, found, detail)
+
+
+def groups(samples: Sequence[Any]) -> list[Group]:
+    """The samples' places by their labels; those with names of ours first."""
+    known: dict[tuple[tuple[str, str], ...], list[tuple[str, int]]] = {}
+    others: dict[tuple[tuple[str, str], ...], list[tuple[str, int]]] = {}
+    for place, sample in enumerate(samples):
+        name = _name(sample.name)
+        into = known if name in BY_NAME else others
+        into.setdefault(_labels(sample.labels), []).append((name, place))
+    return [
+        (dict(labels), detail, places)
+        for found, detail in ((known, False), (others, True))
+        for labels, places in found.items()
+    ]
+
+
+def _same(values: Sequence[float], texts: Sequence[str]) -> bool:
+    """Whether the texts are these values, one for one."""
+    try:
+        return len(values) == len(texts) and all(map(_equal, values, map(float, texts)))
+    except ValueError:
+        return False
+
+
+def _equal(value: float, other: float) -> bool:
+    return value == other or (math.isnan(value) and math.isnan(other))
 
 
 def _name(name: str) -> str:
