@@ -16,7 +16,7 @@ from triton_users import web
 from triton_users.options import add_options, perf_analyzer_habits
 from triton_users.run import protocol as p
 from triton_users.run import signals
-from triton_users.run.enlist import enlist
+from triton_users.run.enlist import enlist, no_long_wait
 from triton_users.run.errors import RunError
 from triton_users.run.forks import forks
 from triton_users.run.hello import hello
@@ -56,6 +56,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     if habits := perf_analyzer_habits(sys.argv[1:]):
         _refuse("\n".join(habits))
     add_options(parser)
+    no_long_wait()
     forks.expect()
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, cast
 
 import gevent
-from locust import argument_parser
+from locust import argument_parser, runners
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
@@ -17,6 +17,9 @@ from triton_users.run import protocol as p
 from triton_users.run import signals
 from triton_users.run.forks import forks
 from triton_users.run.worker import Worker
+
+CONNECT_RETRIES = 1
+"""Of five seconds each, with a master that had just given its locustfile."""
 
 
 def enlist(environment: Environment, runner: Any) -> Worker:
@@ -38,6 +41,16 @@ def enlist(environment: Environment, runner: Any) -> Worker:
         gevent.spawn(worker.watch)
         signals.listen(worker.interrupt)
     return worker
+
+
+def no_long_wait() -> None:
+    """Before the options are read: a worker that has its locustfile from the master (``-f -``) knows that
+    there was one. If that is gone now, Locust would wait five minutes, and join whoever comes next."""
+    parser = argument_parser.get_empty_argument_parser(add_help=False)
+    parser.add_argument("--worker", action="store_true", env_var="LOCUST_MODE_WORKER")
+    options, _ = parser.parse_known_args()
+    if options.worker and options.locustfile == "-":
+        runners.CONNECT_RETRY_COUNT = CONNECT_RETRIES
 
 
 def quick_spawns() -> None:

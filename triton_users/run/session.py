@@ -20,7 +20,7 @@ from triton_users.run import protocol as p
 from triton_users.run.agent import AgentChild, agent_job, agent_token
 from triton_users.run.database import check_token
 from triton_users.run.errors import RunError
-from triton_users.run.master import Run
+from triton_users.run.master import Placement, Run
 from triton_users.run.muster import muster
 from triton_users.run.prepare import (
     checked_sources,
@@ -193,7 +193,7 @@ class Session:
     def _placed(self, users: int) -> bool:
         runner = self.environment.runner
         assert runner is not None and self.run is not None
-        if self._last != self._wanted(self.run):
+        if self._last != self._wanted(self.run.placement):
             self._changed.set()
             return False
         return bool(runner.user_count == users)
@@ -206,7 +206,7 @@ class Session:
     def tick(self) -> tuple[int, float] | None:
         """What the shape says next: waits until there is something new to say, a second at most."""
         if self._last is None:
-            self._last = (0, 100.0)
+            self._last = self._wanted(Placement())  # for an open loop that is all: the next tick is a second away
             return self._last
         self._changed.wait(1.0)
         self._changed.clear()
@@ -214,17 +214,17 @@ class Session:
             return self._last  # Locust is about to stop all by itself: two at once would be too many
         if self.run is None or self.run.finished.is_set():
             return None
-        self._last = self._wanted(self.run)
+        self._last = self._wanted(self.run.placement)
         return self._last
 
-    def _wanted(self, run: Run) -> tuple[int, float]:
+    def _wanted(self, placement: Placement) -> tuple[int, float]:
         """Users and rate as Locust is to be told. Another set of workers is another epoch: a rate that
         differs by a trifle makes Locust share the users out anew (docs/architecture.md)."""
         members = frozenset(self._members())
         if members != self._known_members:
             self._known_members = members
             self._epoch = (self._epoch + 1) % 1000
-        return run.placement.users, run.placement.rate + self._epoch / 1000
+        return placement.users, placement.rate + self._epoch / 1000
 
     def started(self) -> None:
         """``test_start``: the run begins. Where nobody has made one ready, that is done first."""
