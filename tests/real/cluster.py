@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.real.locust_process import ROOT, LocustProcess, ledger_closes
 from tests.real.server_caller import CallError, PlainCaller
 from triton_users.server.control import Control
@@ -126,6 +128,10 @@ def killed(process: LocustProcess) -> float:
     return at
 
 
+SURE_S = 0.05
+"""A count that took longer to read is of no known instant."""
+
+
 class ServerRate:
     """The model's count of successful requests every 100 ms, from a thread, as Triton reports it."""
 
@@ -147,18 +153,21 @@ class ServerRate:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.1):
+            asked = time.monotonic()
             try:
                 stats = self._control.statistics(self._model).model_stats
             except CallError:
                 continue
-            self.at.append(time.monotonic())
-            self.count.append(sum(one.inference_stats.success.count for one in stats))
+            if (took := time.monotonic() - asked) < SURE_S:
+                self.at.append(asked + took / 2)
+                self.count.append(sum(one.inference_stats.success.count for one in stats))
 
     def rate(self, start: float, end: float) -> float:
         """Requests per second between two instants."""
-        inside = [(at, n) for at, n in zip(self.at, self.count, strict=True) if start <= at <= end]
+        inside = [at for at in self.at if start - 0.5 <= at <= end + 0.5]
         assert len(inside) > 1, "nothing was read"
-        return (inside[-1][1] - inside[0][1]) / (inside[-1][0] - inside[0][0])
+        first, last = np.interp([start, end], self.at, self.count)
+        return float(last - first) / (end - start)
 
     def back_after(self, loss: float, rate: float, span_s: float = 0.5) -> float:
         """Seconds from ``loss`` until the rate, over ``span_s`` each, is back for good at 85 %: while load
@@ -169,4 +178,5 @@ class ServerRate:
             if self.rate(at, at + span_s) < 0.85 * rate:
                 worst = at + span_s
             at += 0.1
+        print(f"back after {worst - loss:.2f} s")
         return worst - loss

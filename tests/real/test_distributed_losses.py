@@ -7,13 +7,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.conftest import started
 from tests.real.cluster import CRASHED, QUICK, Cluster, ServerRate, killed
+from tests.real.locust_process import ROOT, LocustProcess
 from triton_users import demo
+from triton_users.run.roster import AHEAD_NS, SILENT_NS
 from triton_users.server.embedded import EmbeddedTriton
+from triton_users.sinks.requests import read_requests
+from triton_users.units import NS_PER_S
 
+ANY = ROOT / "locustfiles/any.py"
 RATE = 2000
 WINDOW_S = 1.0
 MODEL = ("-m", "identity_16")
@@ -32,7 +39,15 @@ def crashed(server: EmbeddedTriton) -> bool:
     return any(mark in server.log.read_text(errors="replace") for mark in CRASHED)
 
 
-def at_rate(folder: Path, server: EmbeddedTriton, workers: int, seconds: int, rate: int = RATE) -> Cluster:
+def at_rate(
+    folder: Path,
+    server: EmbeddedTriton,
+    workers: int,
+    seconds: int,
+    rate: int = RATE,
+    *more: str,
+    locustfile: str | Path = ANY,
+) -> Cluster:
     even = ("--request-distribution", "constant")  # so that half a second shows a rate
     return Cluster(
         folder,
@@ -46,6 +61,8 @@ def at_rate(folder: Path, server: EmbeddedTriton, workers: int, seconds: int, ra
         "-p",
         f"{seconds}s",
         *QUICK,
+        *more,
+        locustfile=locustfile,
     )
 
 
@@ -67,8 +84,9 @@ def kill_of(number: int, folder: Path, server: EmbeddedTriton, pause_s: float, c
         pid = f"pid {victim.process.pid}"
         assert pid in reason["message"], reason
         assert f"{pid}) is gone" in cluster.master.output
-    # At most what the dead were given ahead (4 s), one window, and the bit that was under way.
-    assert 0 < row["lost"] <= count * RATE / 4 * (4 + 2 * WINDOW_S), row
+    # At most what the dead were given ahead, one window, and the bit that was under way.
+    ahead_s = (SILENT_NS + AHEAD_NS) / NS_PER_S
+    assert 0 < row["lost"] <= count * RATE / 4 * (ahead_s + 2 * WINDOW_S), row
     assert abs(row["scheduled"] - RATE * 12) < 5 * (RATE * 12) ** 0.5
 
 
@@ -122,13 +140,30 @@ def test_the_master_is_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:
             worker.gone()
 
 
+@pytest.mark.slow
+def test_a_worker_comes_as_the_master_is_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """It has the locustfile and no more: it does not wait for a next master, as one without would."""
+    slow = ANY.read_text() + (
+        "import os, time\nif 'LATE' in os.environ:\n    print('here', flush=True)\n    time.sleep(2)\n"
+    )
+    with at_rate(tmp_path, triton, 1, 30, 100, locustfile=slow) as cluster:
+        cluster.measuring(0)
+        late = cluster.add("--processes", "2", env={"LATE": "yes"})
+        late.says("here")
+        killed(cluster.master)
+        assert late.wait(20) not in (0, None), late.output
+        assert "Failed to connect to the Locust master" in late.output
+        late.gone()
+        assert cluster.workers[0].wait(15) == 4
+
+
 def test_a_worker_is_frozen_and_woken(triton: EmbeddedTriton, tmp_path: Path) -> None:
-    with at_rate(tmp_path, triton, 3, 14, 900) as cluster:
+    with at_rate(tmp_path, triton, 3, 16, 900, "--save-requests") as cluster:
         with ServerRate(triton.url, "identity_16") as rate:
-            cluster.measuring(1)
+            cluster.measuring(0)
             frozen = time.monotonic()
             cluster.workers[1].signal(signal.SIGSTOP)
-            time.sleep(7)
+            time.sleep(10)
             cluster.workers[1].signal(signal.SIGCONT)
             woken = time.monotonic()
             cluster.ended(0, 4, workers=[0, 1, 2])
@@ -139,6 +174,17 @@ def test_a_worker_is_frozen_and_woken(triton: EmbeddedTriton, tmp_path: Path) ->
     assert 300 <= row["lost"] <= 300 * 4.5, row
     assert row["audit"]["equal"] in (True, None), row
     assert row["ok"] + row["lost"] + row["dropped"] + row["failed"] == row["scheduled"]
+    numbers = np.concatenate([sent_by(worker) for worker in cluster.workers])
+    assert len(np.unique(numbers)) == len(numbers) > row["ok"], "an arrival was sent twice"
+    assert numbers.min() >= 0
+    # The woken one took part again: the last second of the schedule is as much its as the others'.
+    assert np.count_nonzero(sent_by(cluster.workers[1]) > numbers.max() - 900) > 200
+
+
+def sent_by(worker: LocustProcess) -> npt.NDArray[np.int64]:
+    """The numbers in the schedule of all that it has sent."""
+    requests = read_requests(next(worker.results.iterdir()))
+    return requests.index[requests.sent_ns >= 0]
 
 
 def test_the_master_is_frozen_and_woken(triton: EmbeddedTriton, tmp_path: Path) -> None:
