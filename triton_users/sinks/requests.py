@@ -20,8 +20,7 @@ import numpy.typing as npt
 from triton_users.names import class_name
 from triton_users.sinks.atomic import replacing
 from triton_users.sinks.folder import ResultsError
-from triton_users.stats.recorder import Recorder
-from triton_users.stats.request_log import RequestLog, RequestRows
+from triton_users.stats.request_log import RequestRows
 from triton_users.stats.result import Owner
 
 ROWS_PER_FILE = 5_000_000
@@ -52,13 +51,10 @@ class SavedRequests:
 
 
 class RequestsWriter:
-    """Writes one worker's rows. ``zero_ns`` is zero of the run's axis on the worker's clock."""
+    """Writes one worker's rows, which are on the run's axis."""
 
-    def __init__(
-        self, folder: Path, worker: int, zero_ns: int = 0, rows_per_file: int = ROWS_PER_FILE
-    ) -> None:
-        self._folder, self._worker = folder, worker
-        self._zero_ns, self._rows_per_file = zero_ns, rows_per_file
+    def __init__(self, folder: Path, worker: int, rows_per_file: int = ROWS_PER_FILE) -> None:
+        self._folder, self._worker, self._rows_per_file = folder, worker, rows_per_file
         self._files = 0
 
     def add(self, rows: RequestRows, owners: Sequence[Owner], index: Ints | None = None) -> None:
@@ -71,12 +67,12 @@ class RequestsWriter:
 
     def _columns(self, rows: RequestRows, index: Ints | None, part: slice) -> dict[str, Any]:
         sent, done = rows.sent_ns[part], rows.done_ns[part]
-        arrival = rows.arrival_ns[part] - self._zero_ns
+        arrival = rows.arrival_ns[part]
         return {
             "index": np.full(len(arrival), NONE, np.int64) if index is None else index[part],
             "arrival_ns": arrival,
-            "sent_ns": np.where(sent == 0, NONE, sent - self._zero_ns),
-            "done_ns": np.where(done == 0, NONE, done - self._zero_ns),
+            "sent_ns": np.where(sent == 0, NONE, sent),
+            "done_ns": np.where(done == 0, NONE, done),
             "status": rows.status[part],
             "class": rows.tag[part],
         }
@@ -94,12 +90,6 @@ class RequestsWriter:
                 np.savez(file, **columns)
         except OSError as error:
             raise ResultsError(f"cannot write {path}: {error.strerror}; free some space") from error
-
-
-def save_requests(folder: Path, worker: int, log: RequestLog, recorder: Recorder, zero_ns: int = 0) -> None:
-    """Write all that ``log`` holds, without the schedule's numbers. Raises ResultsError."""
-    owners = recorder._owners  # the recorder has no public name for what its tags stand for
-    RequestsWriter(folder, worker, zero_ns).add(log.cut(), owners)
 
 
 def read_requests(folder: Path) -> SavedRequests:
