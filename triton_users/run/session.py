@@ -206,7 +206,8 @@ class Session:
     def tick(self) -> tuple[int, float] | None:
         """What the shape says next: waits until there is something new to say, a second at most."""
         if self._last is None:
-            self._last = self._wanted(Placement())  # for an open loop that is all: the next tick is a second away
+            # For an open loop that is all, and the next tick is a second away.
+            self._last = self._wanted(Placement())
             return self._last
         self._changed.wait(1.0)
         self._changed.clear()
