@@ -37,8 +37,11 @@ check: $(STAMP) ## Format, lint, strict types, architecture, tests: what CI runs
 	$(BIN)/lint-imports --no-logo
 	$(MAKE) --no-print-directory test
 
-bench: $(STAMP) ## Compare with Perf Analyzer, h2load and tritonclient in one run (half an hour)
+bench: $(STAMP) ## Compare with Perf Analyzer, h2load and tritonclient in one run (half an hour); then what workers cost
 	$(BIN)/python -m benchmarks
+	@missed=0; for part in start_workers two_workers many_workers; do \
+		$(BIN)/python -m benchmarks.$$part || missed=1; \
+	done; exit $$missed
 
 dashboards: $(STAMP) ## Write grafana/dashboards/ anew from grafana/source/
 	$(BIN)/python -m grafana.source

@@ -14,6 +14,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +26,67 @@ from triton_users.server.embedded import EmbeddedTriton
 
 LOCUST = Path(sys.executable).with_name("locust")
 LOCUSTFILE = Path(__file__).parents[1] / "locustfiles/any.py"
+MODEL = "identity_16"
 RATE = 10_000
 GOAL = 1.5
+LIMIT_S = 120.0
+
+
+class Cluster:
+    """A master with so many local workers, all started at once, and a folder that it makes; as a context
+    manager it leaves no process behind."""
+
+    def __init__(self, folder: Path, url: str, workers: int, load: Sequence[str]) -> None:
+        folder.mkdir()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        self.folder = folder
+        one = [str(LOCUST), "-f", str(LOCUSTFILE), "--headless", "--no-agent", "-H", url, "-m", MODEL, *load]
+        master = [*one, "--master", "--master-bind-port", port, "--expect-workers", str(workers)]
+        worker = [str(LOCUST), "-f", "-", "--worker", "--master-port", port]
+        with (folder / "output.txt").open("wb") as out:
+            self._processes = [
+                subprocess.Popen(command, cwd=folder, stdout=out, stderr=out)
+                for command in (master, *[worker] * workers)
+            ]
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.terminate()
+            process.wait()
+
+    def said(self) -> str:
+        return (self.folder / "output.txt").read_text(errors="replace")
+
+    def wait(self) -> None:
+        """Until the master has ended."""
+        self._processes[0].wait(LIMIT_S)
+
+    def row(self) -> dict[str, Any]:
+        """The summary's one row."""
+        [row] = json.loads(next(self.folder.glob("results/*/summary.json")).read_text())["steps"]
+        return dict(row)
+
+
+@contextmanager
+def model_server(folder: Path) -> Iterator[str]:
+    """The address of a Triton that answers."""
+    repository = demo.build(folder / "models", [MODEL])
+    with EmbeddedTriton(repository, folder / "server.log") as server:
+        server.wait_ready(lambda: _ready(server.url))
+        yield server.url
 
 
 def measure(folder: Path, url: str, workers: int, seconds: int) -> dict[str, float]:
     """The one row's figures; CPU in µs per request, of all workers together."""
-    folder.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    load = ["-H", url, "-m", "identity_16", "--request-rate-range", str(RATE), "-p", f"{seconds}s"]
-    one = [str(LOCUST), "-f", str(LOCUSTFILE), "--headless", "--warm-up", "2s", "--no-agent", *load]
-    master = [*one, "--master", "--master-bind-port", port, "--expect-workers", str(workers)]
-    worker = [str(LOCUST), "-f", "-", "--worker", "--master-port", port]
-    out = (folder / "output.txt").open("wb")
-    others = [subprocess.Popen(worker, cwd=folder, stdout=out, stderr=out) for _ in range(workers)]
-    try:
-        subprocess.run(master, cwd=folder, stdout=out, stderr=out, check=False, timeout=120)
-    finally:
-        for other in others:
-            other.terminate()
-            other.wait()
-    [row] = json.loads(next(folder.glob("results/*/summary.json")).read_text())["steps"]
+    load = ["--request-rate-range", str(RATE), "-p", f"{seconds}s", "--warm-up", "2s"]
+    with Cluster(folder, url, workers, load) as cluster:
+        cluster.wait()
+    row = cluster.row()
     cpu: float = sum(generator["cpu_ratio"] for generator in row["generators"])
     return {
         "rate": row["achieved_request_rate"],
@@ -61,13 +101,10 @@ def measure(folder: Path, url: str, workers: int, seconds: int) -> dict[str, flo
 def compare(rounds: int, seconds: int) -> dict[int, dict[str, float]]:
     """Medians over interleaved rounds, by number of workers."""
     found: dict[int, list[dict[str, float]]] = {1: [], 2: []}
-    with tempfile.TemporaryDirectory() as name:
-        repository = demo.build(Path(name) / "models", ["identity_16"])
-        with EmbeddedTriton(repository, Path(name) / "server.log") as server:
-            server.wait_ready(lambda: _ready(server.url))
-            for number in range(rounds):
-                for workers, results in found.items():
-                    results.append(measure(Path(name) / f"{number}-{workers}", server.url, workers, seconds))
+    with tempfile.TemporaryDirectory() as name, model_server(Path(name)) as url:
+        for number in range(rounds):
+            for workers, results in found.items():
+                results.append(measure(Path(name) / f"{number}-{workers}", url, workers, seconds))
     return {w: {key: statistics.median(r[key] for r in rs) for key in rs[0]} for w, rs in found.items()}
 
 
