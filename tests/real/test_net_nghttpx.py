@@ -21,6 +21,8 @@ from triton_users.server.embedded import EmbeddedTriton
 from triton_users.server.ports import free_ports
 from triton_users.step import RequestClass
 
+pytestmark = pytest.mark.usefixtures("bounded")
+
 PROGRAM = shutil.which("nghttpx") or shutil.which("nghttpx", path="/usr/sbin:/usr/local/sbin")
 
 
@@ -62,12 +64,6 @@ class Proxy:
             self.process.wait()
 
 
-@pytest.fixture(autouse=True)
-def bounded() -> Iterator[None]:
-    with gevent.Timeout(40, AssertionError("the test hangs")):
-        yield
-
-
 @pytest.fixture
 def proxy(triton: EmbeddedTriton, tmp_path: Path) -> Iterator[Proxy]:
     if PROGRAM is None:
@@ -103,9 +99,9 @@ def test_large_tensors_pass(proxy: Proxy) -> None:
 def test_its_graceful_shutdown_fails_nothing_of_ours_that_it_took(proxy: Proxy) -> None:
     """SIGQUIT: GOAWAY, what is in flight is answered; then nobody listens until it is started again."""
     with Rig(proxy.url) as rig:
-        rig.begin(step(flow(), interval=5.0), 8)
-        rig.lease(0, 5)
-        rig.at(0.3)
+        rig.begin(step(flow(), interval=30.0), 8)
+        rig.lease(0, 30)
+        rig.at(0.5)
         proxy.signal(signal.SIGQUIT)
         until(lambda: not proxy.alive, 10)
         proxy.start()
@@ -119,14 +115,15 @@ def test_its_graceful_shutdown_fails_nothing_of_ours_that_it_took(proxy: Proxy) 
 
 def test_a_killed_proxy_and_a_new_one(proxy: Proxy) -> None:
     with Rig(proxy.url) as rig:
-        rig.begin(step(poisson(300.0), interval=5.0))
-        rig.lease(0, 5)
+        rig.begin(step(poisson(300.0), interval=30.0))
+        rig.lease(0, 30)
         rig.at(0.3)
         proxy.signal(signal.SIGKILL)
         rig.at(0.6)
         proxy.start()
-        rig.at(1.8)
+        until(lambda: rig.channels["flow"].connected, 10)
+        gevent.sleep(0.5)
         windows, totals = rig.end()
         assert set(failures(windows)) <= {"UNAVAILABLE"}
-        assert 50 <= totals["failed"] <= 450
+        assert totals["failed"] >= 50
         assert totals["ok"] > 100

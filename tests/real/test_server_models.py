@@ -66,8 +66,9 @@ def test_fixed_time_takes_it(caller: PlainCaller) -> None:
         answer = caller.infer(infer_request("fixed_time", INPUT0=("INT64", [1], bytes(8))))
         times = dict(zip((o.name for o in answer.outputs), answer.raw_output_contents, strict=True))
         spans.append([int.from_bytes(times[name], "little") for name in ("START_NS", "END_NS")])
-    for start, end in spans:
-        assert FIXED_TIME_NS <= end - start < 20 * FIXED_TIME_NS
+    took = [end - start for start, end in spans]
+    assert min(took) >= FIXED_TIME_NS
+    assert min(took) < 20 * FIXED_TIME_NS, "a busy machine may take longer now and then"
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import gevent
 import pytest
 
@@ -15,26 +13,6 @@ from triton_users.wire import frames
 
 PATH = "/test.Service/Echo"
 INITIAL_WINDOW, MAX_FRAME, MAX_STREAMS = 4, 5, 3
-
-
-@pytest.fixture(autouse=True)
-def bounded() -> Iterator[None]:
-    with gevent.Timeout(20, AssertionError("the test hangs")):
-        yield
-
-
-@pytest.fixture
-def peer() -> Iterator[Peer]:
-    with Peer() as made:
-        yield made
-        assert all(link.broken is None for link in made.links)
-
-
-@pytest.fixture
-def channel(peer: Peer) -> Iterator[Channel]:
-    made = Channel(peer.url)
-    yield made
-    made.close(0)
 
 
 def test_a_call_and_its_answer(channel: Channel, peer: Peer) -> None:
@@ -220,6 +198,7 @@ def test_a_caller_that_is_gone_leaves_the_channel_usable(channel: Channel, peer:
             channel.call(PATH, b"unheard")
     assert channel.in_flight == 0
     assert -channel.vacant(0) == 1  # the stream is open at the server until it ends it
+    until(lambda: len(peer.requests) == 1)
     peer.link.respond(1, b"too late")
     until(lambda: -channel.vacant(0) == 0)
     peer.answer = lambda link, stream_id, message: link.respond(stream_id, message)
