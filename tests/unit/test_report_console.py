@@ -186,3 +186,15 @@ def test_a_terminal_gets_colours_unless_no_color_is_set(
     print_result(summary.build(example_run()), FOLDER, stream)
     assert ("\x1b[33m" in stream.getvalue()) is not no_color
     assert "concurrency 64" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("count", "line"),
+    [
+        (1, "Tasks raised an exception: it is in the log."),
+        (1234, "Tasks raised 1,234 exceptions: the first of each kind is in the log."),
+    ],
+)
+def test_exceptions_of_tasks_are_told(count: int, line: str) -> None:
+    assert "Tasks raised" not in render_result(summary.build(example_run()))
+    assert line in render_result(summary.build(replace(example_run(), exceptions=count))).splitlines()

@@ -49,6 +49,11 @@ def test_the_whole_has_the_keys_of_the_contract() -> None:
         assert list(row["service_latency_ns"]) == LATENCY_KEYS
 
 
+def test_exceptions_of_tasks_are_counted() -> None:
+    assert built()["run"]["exceptions"] is None
+    assert built(exceptions=3)["run"]["exceptions"] == 3
+
+
 def test_secrets_are_nowhere() -> None:
     text = json.dumps(built())
     assert "s3cret" not in text

@@ -27,7 +27,11 @@ def result_lines(summary: dict[str, Any], folder: str | None = None, width: int 
         blocks += [
             latency_table(rows, width),
             time_table(rows),
-            [*trouble_table(rows), *notes.failure_lines(rows, width)],
+            [
+                *trouble_table(rows),
+                *notes.failure_lines(rows, width),
+                *notes.exception_line(summary, width),
+            ],
             worker_table(rows),
             notes.legend(rows, width, summary["run"].get("latency_threshold_ns")),
             [*notes.audit_line(rows, width), *notes.generator_line(rows, width)],

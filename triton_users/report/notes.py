@@ -82,6 +82,19 @@ def failure_lines(rows: Sequence[Row], width: int) -> list[Text]:
     return lines
 
 
+def exception_line(summary: dict[str, Any], width: int) -> list[Text]:
+    """What users' tasks raised: beside the ledger, for a request counts by its own outcome."""
+    count = summary["run"].get("exceptions")
+    if not count:
+        return []
+    what = (
+        "an exception: it"
+        if count == 1
+        else f"{units.format_count(count)} exceptions: the first of each kind"
+    )
+    return _wrap(f"Tasks raised {what} is in the log.", width, "red")
+
+
 def audit_line(rows: Sequence[Row], width: int) -> list[Text]:
     """Whether the server counted what we counted: one sentence if it did."""
     audits = [(row["name"], row["audit"]) for row in rows if row["audit"] is not None]

@@ -55,7 +55,7 @@ class RunOutcome:
 
     ``command`` is the argument list, secrets and all: they are taken out when it is written. ``verdict``
     is that of the whole run, with the reasons of all steps (``verdict.combine``). ``latency_threshold_ns``
-    None: there is no goodput.
+    None: there is no goodput. ``exceptions``: how many users' tasks raised.
     """
 
     id: str
@@ -69,3 +69,4 @@ class RunOutcome:
     steps: Sequence[StepOutcome]
     verdict: Verdict
     latency_threshold_ns: int | None = None
+    exceptions: int | None = None

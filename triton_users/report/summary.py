@@ -32,6 +32,7 @@ def build(run: RunOutcome) -> Summary:
             "versions": dict(run.versions),
             "workers": run.workers,
             "latency_threshold_ns": run.latency_threshold_ns,
+            "exceptions": run.exceptions,
             "server": {
                 "url": redact_text(run.server.url),
                 "version": run.server.version,
