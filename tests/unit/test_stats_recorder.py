@@ -131,18 +131,6 @@ def test_messages_are_bounded_and_their_counts_add_up() -> None:
     assert recorder.cut() == ({}, ())
 
 
-def test_a_bounded_fold_leaves_the_rest_for_later() -> None:
-    recorder, one, _ = begun()
-    for i in range(10):
-        recorder.done([(ms(150), ms(150), one)] * 4, ms(160 + i))
-    assert recorder.fold(most=8)
-    assert recorder._cells[one, 0].ok == 8
-    assert recorder.fold(most=1)
-    assert recorder._cells[one, 0].ok == 12
-    assert not recorder.fold()
-    assert recorder.cut()[0][Key("f", ONE, 0)].ok == 40
-
-
 def test_empty_batches_are_nothing() -> None:
     recorder, _, _ = begun()
     recorder.done([], ms(150))

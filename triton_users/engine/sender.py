@@ -20,7 +20,7 @@ from triton_users.step import Flow, Lease, Step
 from triton_users.units import NS_PER_MS
 from triton_users.wire import Encoded
 
-CHUNK_NS = 50 * NS_PER_MS
+CHUNK_NS = 20 * NS_PER_MS
 """Arrivals are made ready in pieces this long, so that no piece of work delays many of them."""
 AHEAD_NS = 100 * NS_PER_MS
 AT_ONCE = 3

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from rich.text import Text
 
 from triton_users import units
 from triton_users.report.numbers import align
-from triton_users.stats.histogram import merge, percentile
-from triton_users.stats.lines import line_series
-from triton_users.stats.window import LATENCY, Series
+from triton_users.stats.histogram import percentile
+from triton_users.stats.lines import line_hist
+from triton_users.stats.window import LATENCY
 from triton_users.step import Step
 from triton_users.units import NS_PER_S
 
@@ -79,12 +79,12 @@ def _whole(duration_ns: int) -> int:
 
 
 def _load(line: Mapping[str, Any]) -> list[str]:
-    series = list(line_series(line).values())
+    series = line["series"]
     length_ns = line["end_ns"] - line["start_ns"]
     parts = []
     if length_ns > 0:
-        parts.append(units.format_rate(sum(one.ok for one in series) * NS_PER_S / length_ns))
-    latency = merge(one.hists[LATENCY] for one in series if LATENCY in one.hists)
+        parts.append(units.format_rate(sum(one["ok"] for one in series) * NS_PER_S / length_ns))
+    latency = line_hist(line, LATENCY)
     if latency.total:
         parts += [f"p{q} {units.format_duration(percentile(latency, q))}" for q in (50, 99)]
     parts.append(f"{units.format_count(line['in_flight'])} in flight")
@@ -92,7 +92,6 @@ def _load(line: Mapping[str, Any]) -> list[str]:
     return parts
 
 
-def _troubles(series: Iterable[Series]) -> dict[str, int]:
-    series = list(series)
-    failed = sum(sum(one.failed.values()) for one in series)
-    return {"failed": failed} | {name: sum(getattr(one, name) for one in series) for name in TROUBLES[1:]}
+def _troubles(series: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    failed = sum(sum(one["failed"].values()) for one in series)
+    return {"failed": failed} | {name: sum(one[name] for one in series) for name in TROUBLES[1:]}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import gevent
 from gevent.queue import Empty, Queue
 
 from triton_users.clock import now_ns
@@ -105,7 +106,9 @@ class Conversation:
             case p.Done(self.run):
                 peer.done = message
             case p.WindowSent(self.run, _, packed):
-                self.on_window(decode_window(packed))
+                window = decode_window(packed)
+                gevent.sleep(0)  # a generator may share this process, and merging takes as long again
+                self.on_window(window)
 
     def acknowledge(self, number: int, seq: int) -> None:
         """A window of worker ``number`` is on disk: told with the next grant."""

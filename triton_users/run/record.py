@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import gevent
+
 from triton_users.clock import now_ns
 from triton_users.options.settings import Settings
 from triton_users.report import csv, summary
@@ -41,6 +43,11 @@ class Position:
     number: int
     planned: int
     t0_ns: int | None = None
+
+
+def _let_the_load_go_on() -> None:
+    """A generator may share this process: what a merged second asks for is done piece by piece."""
+    gevent.sleep(0)
 
 
 OnDisk = Callable[[int, int], None]
@@ -100,9 +107,11 @@ class Record:
 
     def _write(self, lines: list[Line]) -> None:
         for line in lines:
+            _let_the_load_go_on()
             self.diary.complete(line)
             self._spool.append(line)
             for on_line in self._listeners:
+                _let_the_load_go_on()
                 on_line(line)
             for generator in line["generators"]:
                 self.on_disk(generator["worker"], generator["seq"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ LEAVE_NS = 3 * NS_PER_S
 """How long a worker that leaves waits for answers."""
 FLUSH_NS = 2 * NS_PER_S
 REPEAT_NS = 4 * NS_PER_S
+PAUSE_S = 0.002
+"""Between the cut of a window and its encoding."""
 KEPT_WINDOWS = 3600
 """Windows kept for a master that does not acknowledge: an hour of them, some 10 MB."""
 
@@ -163,6 +165,7 @@ class WorkerRun:
         self.closing: Any = None
         """The greenlet that closes the run, once that has begun."""
         self._connections_lost = 0
+        self._cut: deque[Window] = deque()
         self._unacked: OrderedDict[int, tuple[int, p.WindowSent]] = OrderedDict()
         self._realtime = Realtime(start.settings.realtime)
 
@@ -218,11 +221,18 @@ class WorkerRun:
     # Windows are kept until they are on the master's disk
 
     def _emit(self, window: Window) -> None:
-        sent = p.WindowSent(self.id, window.seq, encode_window(window))
-        self._unacked[window.seq] = (now_ns(), sent)
-        if len(self._unacked) > KEPT_WINDOWS:
-            self._unacked.popitem(last=False)
-        self._say(sent)
+        """The cut was a stall of the load already: the rest of the work waits until answers were heard."""
+        self._cut.append(window)
+        gevent.spawn_later(PAUSE_S, self._pass_on)
+
+    def _pass_on(self) -> None:
+        while self._cut:
+            window = self._cut.popleft()
+            sent = p.WindowSent(self.id, window.seq, encode_window(window))
+            self._unacked[window.seq] = (now_ns(), sent)
+            if len(self._unacked) > KEPT_WINDOWS:
+                self._unacked.popitem(last=False)
+            self._say(sent)
 
     def _repeat(self) -> None:
         """Send again what has not been acknowledged for long: a broken connection may have lost it."""
@@ -318,6 +328,7 @@ class WorkerRun:
                 gevent.sleep(left_ns / NS_PER_S)
             stopped_ns = self._engine.stop()
             self._engine.finish(drain_ns)
+            self._pass_on()
             self._realtime.off()
             self._save(step)
         else:

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from triton_users.sinks.folder import ResultsError
 
 logger = logging.getLogger(__name__)
@@ -43,13 +45,13 @@ class Spool:
     def append(self, line: Mapping[str, Any] | str) -> bool:
         """Write one line (a mapping), or lines that are JSON already, without the last one's end; whether
         the operating system has them."""
-        text = line if isinstance(line, str) else json.dumps(line, separators=(",", ":"), ensure_ascii=False)
+        data = line.encode() if isinstance(line, str) else orjson.dumps(line)
         try:
-            self._write(text.encode() + b"\n")
+            self._write(data + b"\n")
         except OSError as error:
-            self._lose(error.strerror or str(error), 1 + text.count("\n"))
+            self._lose(error.strerror or str(error), 1 + data.count(b"\n"))
             return False
-        self.written += 1 + text.count("\n")
+        self.written += 1 + data.count(b"\n")
         return True
 
     def close(self) -> None:

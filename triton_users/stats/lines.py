@@ -93,6 +93,11 @@ def line_series(line: Mapping[str, Any]) -> dict[Key, Series]:
     return dict(series_from_json(found) for found in line["series"])
 
 
+def line_hist(line: Mapping[str, Any], name: str) -> Hist:
+    """The histogram of this name over all series of a line: a third of the work of ``line_series``."""
+    return merge(hist_from_json(one["hists"][name]) for one in line["series"] if name in one["hists"])
+
+
 def generator_to_json(window: Window) -> Line:
     """A window without its series: who measured it, how the generator fared, and its sums of them."""
     parts = window.series.values()

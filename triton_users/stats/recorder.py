@@ -6,6 +6,7 @@ in vectors; ``cut`` hands out the window. Nothing here reads a clock: every inst
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
@@ -41,8 +42,9 @@ class Recorder:
         self._pool: list[Accumulator] = []
         self._messages = Messages()
         # What has come since the last fold
-        self._batches: list[list[Ticket]] = []
-        self._ends: list[int] = []
+        self._tickets = array("q")  # flat: three numbers each
+        self._sizes = array("q")
+        self._ends = array("q")
         self._failures: list[tuple[Ticket, str, str, int, bool]] = []
         self._counted: dict[str, list[tuple[Ints | int, Ints | Sequence[int]]]] = {
             "scheduled": [],
@@ -88,8 +90,12 @@ class Recorder:
         self._scheduled.append((arrival_ns, tags))
 
     def done(self, tickets: list[Ticket], now_ns: int) -> None:
-        """Requests that succeeded, all at one instant."""
-        self._batches.append(tickets)
+        """Requests that succeeded, all at one instant.
+
+        Their numbers are copied here, where they are in the processor's cache; at the fold they are not.
+        """
+        self._tickets.extend(chain.from_iterable(tickets))
+        self._sizes.append(len(tickets))
         self._ends.append(now_ns)
 
     def failed(self, ticket: Ticket, status: str, message: str, now_ns: int, sent: bool = True) -> None:
@@ -106,11 +112,8 @@ class Recorder:
 
     # Ten times a second
 
-    def fold(self, most: int | None = None) -> bool:
-        """Turn what has come into numbers; True when some is left.
-
-        ``most`` bounds the stall: the oldest batches are folded, at least one, up to about so many successes.
-        """
+    def fold(self) -> None:
+        """Turn what has come into numbers."""
         for name, blocks in self._counted.items():
             if blocks:
                 self._fold_counted(name, blocks)
@@ -118,16 +121,8 @@ class Recorder:
         if self._failures:
             self._fold_failures()
             self._failures.clear()
-        if self._batches:
-            sizes = np.fromiter(map(len, self._batches), np.int64, len(self._batches))
-            take = (
-                len(sizes)
-                if most is None
-                else max(int(np.searchsorted(np.cumsum(sizes), most, side="right")), 1)
-            )
-            self._fold_done(self._batches[:take], self._ends[:take], sizes[:take])
-            del self._batches[:take], self._ends[:take]
-        return bool(self._batches)
+        if self._tickets:
+            self._fold_done()
 
     def cut(self) -> tuple[dict[Key, Series], tuple[tuple[str, str, int], ...]]:
         """Fold all, and hand out what has come since the last cut: the series and the error messages."""
@@ -145,13 +140,12 @@ class Recorder:
             cell = self._cells[tag, trial] = Cell(self._pool)
         return cell
 
-    def _fold_done(self, batches: list[list[Ticket]], ends: list[int], sizes: Ints) -> None:
-        count = int(sizes.sum())
-        if not count:
-            return
-        numbers = chain.from_iterable(chain.from_iterable(batches))
-        arrival, sent, tag = np.fromiter(numbers, np.int64, 3 * count).reshape(count, 3).T
-        done = np.repeat(np.array(ends, np.int64), sizes)
+    def _fold_done(self) -> None:
+        arrival, sent, tag = np.array(self._tickets).reshape(-1, 3).T.copy()
+        done = np.repeat(np.array(self._ends), np.array(self._sizes))
+        count = len(done)
+        for held in (self._tickets, self._sizes, self._ends):
+            del held[:]
         latency = done - arrival
         axis = self._axis
         trial = _trials(arrival, axis)
