@@ -28,12 +28,13 @@ def patched(folder: Path, source: str) -> dict[str, str]:
 
 def test_joiners_in_open_loop(triton: EmbeddedTriton, tmp_path: Path) -> None:
     """The first, the second and the third: each has a share three seconds after it is there."""
-    with Cluster(tmp_path, 1, "-H", triton.url, *MODEL, *OPEN, "-p", "14s", *QUICK) as cluster:
+    with Cluster(tmp_path, 1, "-H", triton.url, *MODEL, *OPEN, "-p", "50s", *QUICK) as cluster:
         cluster.measuring(0)
         for number in (1, 2, 3):
             cluster.add()
             cluster.master.says(f"worker {number} (")
-            time.sleep(1)
+        time.sleep(3 + 2)
+        cluster.master.signal(signal.SIGTERM)
         cluster.ended(0, 4, workers=[0, 1, 2, 3])
     assert cluster.row["lost"] == 0
     assert cluster.row["audit"]["equal"] is True
@@ -44,9 +45,9 @@ def test_joiners_in_open_loop(triton: EmbeddedTriton, tmp_path: Path) -> None:
 
 
 def test_a_joiner_and_a_loss_in_closed_loop(triton: EmbeddedTriton, tmp_path: Path) -> None:
-    """Users are shared out anew; seconds without all slots are told."""
+    """Users are shared out anew within 8 s; every second without all slots is marked, and no other."""
     with Cluster(
-        tmp_path, 2, "-H", triton.url, *MODEL, "--concurrency-range", "6", "-p", "18s", *QUICK
+        tmp_path, 2, "-H", triton.url, *MODEL, "--concurrency-range", "6", "-p", "16s", *QUICK
     ) as cluster:
         cluster.measuring(1)
         cluster.add()
@@ -56,9 +57,12 @@ def test_a_joiner_and_a_loss_in_closed_loop(triton: EmbeddedTriton, tmp_path: Pa
         cluster.ended(0, 4, workers=[1, 2])
     users = [(line["second"], line["users"]) for line in cluster.master.lines if "users" in line]
     assert users[-2][1] == 6, users
-    off = [second for second, count in users[1:-1] if count != 6]
-    assert len(off) <= 9, users
-    assert cluster.master.codes()["concurrency_off"] == 1
+    off = [count for _, count in users[1:-1] if count != 6]
+    assert 2 <= len(off) <= 9, users
+    assert 4 in off, users  # the dead one's two are missing
+    [reason] = [r for r in cluster.master.summary["reasons"] if r["code"] == "concurrency_off"]
+    assert reason["severity"] == "doubtful"
+    assert reason["message"].startswith(f"in {len(off)} s of the measurement"), (reason, users)
     assert all(generator["requests"] > 0 for generator in cluster.row["generators"])
 
 
@@ -131,7 +135,7 @@ def test_a_worker_that_fails_in_init_is_missed(triton: EmbeddedTriton, tmp_path:
     )
     with Cluster(tmp_path, 1, "-H", triton.url, *OPEN, *QUICK, expect=2, locustfile=broken) as cluster:
         cluster.add(env={"FAIL": "1"})
-        assert cluster.master.wait() in (2, 4), cluster.said()
+        assert cluster.master.wait() == 2, cluster.said()
     assert "1 of 2 workers are ready" in cluster.master.output, cluster.said()
     assert cluster.workers[1].process.returncode == 5
 
@@ -149,7 +153,7 @@ def test_fewer_workers_than_expected(triton: EmbeddedTriton, tmp_path: Path) -> 
 
 def test_a_worker_leaves_in_order(triton: EmbeddedTriton, tmp_path: Path) -> None:
     """SIGTERM: what it had in flight is answered and recorded; the others take over."""
-    with Cluster(tmp_path, 2, "-H", triton.url, *MODEL, *OPEN, "-p", "8s", *QUICK) as cluster:
+    with Cluster(tmp_path, 2, "-H", triton.url, *MODEL, *OPEN, "-p", "6s", *QUICK) as cluster:
         cluster.measuring(1)
         cluster.workers[0].signal(signal.SIGTERM)
         assert cluster.workers[0].wait(10) == 0
@@ -166,11 +170,11 @@ def test_a_signal_to_the_master_closes_the_run(
     number: signal.Signals, triton: EmbeddedTriton, tmp_path: Path
 ) -> None:
     with Cluster(tmp_path, 2, "-H", triton.url, *MODEL, *OPEN, "-p", "30s", *QUICK) as cluster:
-        cluster.measuring(2)
+        cluster.measuring(1)
         cluster.master.signal(number)
         cluster.ended(0, 4, workers=[0, 1])
     row = cluster.row
-    assert row["ok"] == row["scheduled"] > 300
+    assert row["ok"] == row["scheduled"] > 200
     assert row["audit"]["equal"] is True
     assert cluster.master.codes()["cut_short"] == 1
 

@@ -23,7 +23,7 @@ def ask(port: int, path: str, **form: str) -> dict[str, Any]:
 
 def test_two_runs_one_after_the_other(triton: EmbeddedTriton, tmp_path: Path) -> None:
     port = free_port()
-    arguments = ["-H", triton.url, "-m", "identity_16", "--request-rate-range", "200", "-p", "2s", *QUICK]
+    arguments = ["-H", triton.url, "-m", "identity_16", "--request-rate-range", "200", "-p", "1s", *QUICK]
     web = ["--web-host", "127.0.0.1", "--web-port", str(port)]
     with Cluster(tmp_path, 2, *arguments, *web, headless=False) as cluster:
         cluster.master.until(lambda: ready(port), "two workers ready")
