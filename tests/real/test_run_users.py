@@ -17,7 +17,7 @@ LOOP = ("--concurrency-range", "3", *SHORT)
 
 HEAD = """
 import numpy as np
-from locust import TaskSet, between, task
+from locust import SequentialTaskSet, TaskSet, between, constant, task
 from triton_users import TritonUser
 import triton_users.client as grpcclient
 
@@ -173,6 +173,101 @@ class Nested(TritonUser):
     assert set(rows["Unknown"]["errors"]) == {"NOT_FOUND"}
     assert rows["Nested"]["ok"] == rows["Nested"]["scheduled"]
     assert run.output.count("RuntimeError: a fault in the task") == 1
+
+
+TASK_SETS = """
+class Forever(TritonUser):
+    @task
+    class Loop(TaskSet):
+        wait_time = constant(30)
+        def on_start(self):
+            print("on_start of Loop")
+        @task
+        def go(self):
+            infer(self.user)
+        @task
+        def raises(self):
+            infer(self.user)
+            raise RuntimeError("a fault in a nested task")
+
+class Sequence(TritonUser):
+    @task
+    class Outer(TaskSet):
+        @task
+        class Inner(SequentialTaskSet):
+            def on_start(self):
+                infer(self.user)
+            @task
+            def first(self):
+                pass
+            @task
+            def second(self):
+                infer(self.user)
+                self.interrupt(reschedule=False)
+        @task
+        def leave(self):
+            infer(self.user)
+            self.interrupt(reschedule=False)
+"""
+
+
+def test_task_sets_under_a_rate(mine: Start) -> None:
+    """An arrival is one run of one task, in TaskSets too: those that never interrupt go on with the next
+    arrival, however long they would have waited; on_start belongs to the task that follows it."""
+    run = mine(
+        TASK_SETS,
+        *("--request-rate-range", "200", "--request-distribution", "constant"),
+        *("--max-in-flight", "60", *SHORT),
+        code=1,
+    )
+    rows = {row["flow"]: row for row in run.rows if row["flow"] is not None}
+    assert set(rows) == {"Forever", "Sequence"}
+    for row in rows.values():
+        assert row["request_rate"] == 100
+        assert row["ok"] + row["dropped"] == row["scheduled"] == 50, row
+    assert "wait_time is ignored under a request rate" in run.output
+    assert 1 < run.output.count("on_start of Loop") <= 30, "entered once by each user"
+    assert run.output.count("RuntimeError: a fault in a nested task") == 1
+
+
+def test_task_sets_in_closed_loop_wait_as_long_as_they_say(mine: Start) -> None:
+    run = mine(
+        """
+class Thinks(TritonUser):
+    @task
+    class Inner(TaskSet):
+        wait_time = constant(0.1)
+        @task
+        def go(self):
+            infer(self.user)
+""",
+        *LOOP,
+    )
+    assert 3 <= run.rows[0]["ok"] == run.rows[0]["scheduled"] <= 3 * 6
+    assert "ignored" not in run.output
+
+
+def test_task_sets_that_never_send_in_closed_loop(mine: Start) -> None:
+    run = mine(
+        """
+class Never(TritonUser):
+    @task
+    class Inner(TaskSet):
+        def on_start(self):
+            self.interrupt()
+        @task
+        def go(self):
+            pass
+    @task
+    class Empty(TaskSet):
+        @task
+        def go(self):
+            self.interrupt()
+""",
+        *LOOP,
+        code=4,
+    )
+    assert run.codes()["nothing_scheduled"] == 1
 
 
 def test_a_task_that_never_sends_in_closed_loop(mine: Start) -> None:

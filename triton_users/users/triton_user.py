@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import random
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import gevent
-from locust import TaskSet, User, constant
+from locust import User, constant
 from locust.env import Environment
-from locust.exception import (
-    InterruptTaskSet,
-    RescheduleTask,
-    RescheduleTaskImmediately,
-    StopTest,
-    StopUser,
-)
-from locust.user.task import LOCUST_STATE_STOPPING
+from locust.exception import StopUser
 
-from triton_users.client import InferenceServerException
 from triton_users.engine import Member, census, pool_of
 from triton_users.users.task_client import TaskClient
-
-log = logging.getLogger(__name__)
-PASSED_ON = (StopUser, StopTest, RescheduleTask, RescheduleTaskImmediately, InterruptTaskSet)
-"""Exceptions by which Locust steers its users."""
-MAX_COMPLAINTS = 20
-_complaints: set[tuple[str, type, str]] = set()
+from triton_users.users.turns import Turns, has_wait_time
 
 Inputs = Mapping[str, Any] | Callable[[Any, int], Mapping[str, Any]]
 
@@ -72,7 +56,11 @@ class TritonUser(User):
 
     @classmethod
     def has_own_wait_time(cls) -> bool:
-        """Whether the class says how long its users think between tasks."""
+        """Whether the class, or a TaskSet of it, says how long its users think between tasks."""
+        return cls._thinks() or has_wait_time(cls.tasks)
+
+    @classmethod
+    def _thinks(cls) -> bool:
         return cls.wait_time is not TritonUser.wait_time
 
     def start(self, group: Any) -> Any:
@@ -91,39 +79,4 @@ class TritonUser(User):
         raise StopUser
 
     def _run_tasks(self) -> None:
-        """Locust's loop over the tasks without its detour over the hub after each of them, which would keep
-        requests of several users from leaving together."""
-        while self._state != LOCUST_STATE_STOPPING:
-            self._pool.turn(self._member)
-            try:
-                self._run(random.choice(self._tasks))
-            except InferenceServerException as error:
-                if not self._member.made_request:  # else booked where it ended, with status and message
-                    self._complain(error)
-            except PASSED_ON:
-                raise
-            except Exception as error:
-                self._complain(error)
-            finally:
-                self._pool.turn_over(self._member)
-            if not self._member.made_request:
-                gevent.sleep(0)
-            if self.has_own_wait_time() and not self._pool.under_rate:
-                self.wait()
-
-    def _complain(self, error: Exception) -> None:
-        """As Locust does with a task's exception, but each kind is logged once: not thousands a second."""
-        self.environment.events.user_error.fire(user_instance=self, exception=error, tb=error.__traceback__)
-        if not self.environment.catch_exceptions:
-            raise error
-        kind = (self._name, type(error), str(error))
-        if kind not in _complaints and len(_complaints) < MAX_COMPLAINTS:
-            _complaints.add(kind)
-            log.error("%s raised (said once): %s", self._name, error, exc_info=error)
-
-    def _run(self, chosen: Any) -> None:
-        self._member.made_request = False
-        if isinstance(chosen, type) and issubclass(chosen, TaskSet):
-            chosen(self).run()
-        else:
-            chosen(self)
+        Turns(self, self._pool, self._member, self._tasks, waits=self._thinks()).run()
