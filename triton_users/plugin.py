@@ -20,7 +20,9 @@ from triton_users.run.enlist import enlist, no_long_wait
 from triton_users.run.errors import RunError
 from triton_users.run.forks import forks
 from triton_users.run.hello import hello
+from triton_users.run.prepare import triton_classes
 from triton_users.run.session import Session
+from triton_users.users import TritonUser, users_found
 
 EXIT_REFUSED = 2
 DISMISS_S = 5.0
@@ -52,9 +54,19 @@ def _dismiss(runner: Any) -> None:
         runner.quit()
 
 
+def _no_user() -> None:
+    """Locust would say so itself, but neither which kind is missing nor with our exit code."""
+    try:
+        triton_classes((), TritonUser)
+    except RunError as error:
+        _refuse(str(error))
+
+
 def _options(parser: argparse.ArgumentParser) -> None:
     if habits := perf_analyzer_habits(sys.argv[1:]):
         _refuse("\n".join(habits))
+    if not users_found():
+        _no_user()
     add_options(parser)
     no_long_wait()
     forks.expect()

@@ -75,7 +75,21 @@ OPTIONS = {
         "from triton_users import TritonUser\nfrom locust import HttpUser, task\n"
         "class Web(HttpUser):\n    @task\n    def go(self): ...\n",
     ),
-    "no user at all": Case("", ["No User class found"], "from triton_users import TritonUser\n", code=1),
+    "no user at all": Case(
+        "",
+        ["no Triton user", "triton_users.TritonUser", "locustfiles/any.py"],
+        "from triton_users import TritonUser\n",
+    ),
+    "no user at all, and workers": Case(
+        "--processes 2",
+        ["no Triton user", "triton_users.TritonUser"],
+        "from triton_users import TritonUser\n",
+    ),
+    "only an abstract user": Case(
+        "",
+        ["no Triton user", "triton_users.TritonUser"],
+        "from triton_users import TritonUser\nclass Mine(TritonUser):\n    abstract = True\n",
+    ),
     "unknown option of the class": Case(
         "", ["bach_size", "write batch_size"], user("model = 'identity_16'\n    options = {'bach_size': 3}")
     ),
