@@ -19,7 +19,7 @@ Each option can be given on the command line, in the environment (`LOCUST_` and 
 `LOCUST_BATCH_SIZE=1,8`), in Locust's configuration file, in the web UI (but for those that concern
 the command line alone), and as a default in the user class: `options = {"batch_size": (1, 8)}`. Locust's own
 options stay what they are: `-f`, `-H`, `-u`, `-r`, `-t`, `--headless`, `--csv`, `--html` and all others.
-`locust -f FILE --help` shows everything.
+`locust --help` shows Locust's own only, for it ends before any locustfile is read.
 
 Durations take units (`500ms`, `5s`, `2m`). Ranges are `start:end:step`, or a list: `1,8,16`."""
 
