@@ -66,7 +66,9 @@ class Pool(Sender):
         self._idle: deque[Waiter] = deque()
         self._gate: deque[Waiter] = deque()
         self._serving: set[Member] = set()
-        self._single: dict[int, Tags] = {}
+        self._noted_ns: list[int] = []
+        self._noted_tags: list[int] = []
+        """Requests scheduled that the recorder has not heard of, by arrival and tag."""
         self._t0 = 0
         self._closed_loop = True
         self._open = False
@@ -137,7 +139,15 @@ class Pool(Sender):
             self._fruitless(member)
 
     def account(self) -> None:
-        """Booked one by one, when the class of a request shows."""
+        """Noted one by one, when the class of a request shows."""
+        if self._noted_ns:
+            tags = np.array(self._noted_tags, np.int64)
+            self.recorder.scheduled(np.array(self._noted_ns, np.int64), tags)
+            self._noted_ns, self._noted_tags = [], []
+
+    def _note(self, arrival_ns: int, tag: int) -> None:
+        self._noted_ns.append(arrival_ns)
+        self._noted_tags.append(tag)
 
     def close(self) -> None:
         """The users stay, and what they wait for; the rest is made anew for the next step."""
@@ -166,7 +176,7 @@ class Pool(Sender):
         arrival, member.arrival_ns, member.promised = member.arrival_ns, 0, False
         self._serving.discard(member)
         if arrival:
-            self.recorder.scheduled(arrival, self._one(self._unknown))
+            self._note(arrival, self._unknown)
             message = "the task ended without a request"
             self.recorder.failed((arrival, 0, self._unknown), "NO_REQUEST", message, now_ns(), sent=False)
 
@@ -228,7 +238,7 @@ class Pool(Sender):
         request = encode(head, message, tag)
         now = now_ns()
         call = TaskCall(self, arrival or now, tag, limited=timeout_ns is None)
-        self.recorder.scheduled(call.arrival_ns, self._one(tag))
+        self._note(call.arrival_ns, tag)
         self.calls += 1
         try:
             self.channel.send_call(request, call, now)
@@ -254,9 +264,3 @@ class Pool(Sender):
             self.calls -= 1
             ticket = (call.arrival_ns, call.sent_ns, call.tag)
             self.recorder.failed(ticket, status, message, now_ns())
-
-    def _one(self, tag: int) -> Tags:
-        found = self._single.get(tag)
-        if found is None:
-            found = self._single[tag] = np.array([tag], dtype=np.int64)
-        return found

@@ -229,7 +229,7 @@ class Channel:
         """The connection with the fewest requests in flight."""
         current = self._current
         while current:
-            best = min(current, key=_load)
+            best = current[0] if len(current) == 1 else min(current, key=_load)
             if best.usable:
                 return best
             # It lets what is in flight finish, and takes no more.
@@ -245,15 +245,9 @@ class Channel:
         ``now`` is this instant and ``arrivals`` those at which they were meant to be sent (ns, local clock);
         None: now, as in closed loop. A request that waits for a connection counts as sent.
         """
-        current = self._current
-        connection = current[0] if len(current) == 1 and current[0].usable else self._pick()
-        if connection is None and self._held is None:
+        if self._pick() is None and self._held is None:
             return False
-        tickets = tickets_of(items, arrivals, now)
-        if connection is not None and len(items) <= connection.ids_left:
-            connection.send(items, tickets)
-        else:
-            self._place(items, tickets)
+        self._place(items, tickets_of(items, arrivals, now))
         return True
 
     def send_one(self, item: Encoded, arrival: int, now: int) -> bool:
@@ -284,10 +278,14 @@ class Channel:
     def send_call(self, item: Encoded, call: Any, now: int) -> None:
         """Send, ``now``, a request whose answer ``call`` wants (see call.Ended). Raises RpcError(UNAVAILABLE)
         without a connection."""
-        if self._pick() is None and self._held is None:
+        connection = self._pick()
+        if connection is None and self._held is None:
             raise RpcError("UNAVAILABLE", self.reason)
         call.sent_ns = now
-        self._place((item,), (call,))
+        if connection is not None:
+            connection.send_one(item, call)
+        else:
+            self._place((item,), (call,))
 
     def call(
         self,

@@ -86,12 +86,12 @@ class Connection:
             self.usable = False
         self.write(self.wire.send(items, entries))
 
-    def send_one(self, item: Encoded, ticket: Ticket) -> None:
-        """``send`` for one request of the load."""
+    def send_one(self, item: Encoded, entry: object) -> None:
+        """``send`` for one request."""
         self.ids_left -= 1
         if not self.ids_left:
             self.usable = False
-        self._out += self.wire.send_one(item, ticket)
+        self._out += self.wire.send_one(item, entry)
         if not self._batching and not self._writing:
             self._flush()
 
