@@ -14,7 +14,7 @@ from triton_users import demo
 from triton_users.server.control import Control
 from triton_users.server.embedded import EmbeddedTriton, available
 
-pytest_plugins = ["tests.influx"]
+pytest_plugins = ["tests.influx", "tests.influx2"]
 
 FIXED_TIME_NS = 5_000_000
 """The service time of the fixtures' model `fixed_time`."""

@@ -20,6 +20,7 @@ from tests.feed_example import RUN as MADE_UP
 from tests.feed_example import append, results_folder
 from tests.grafana_rules import ALL, NAMES, Chosen, Json, panels, queries, read, variables
 from tests.influx import Influx, started
+from tests.influx2 import Influx2
 from tests.real.locust_process import LocustProcess, finish
 from tests.real.test_feed_influx import replay
 from triton_users.clock import wall_ns
@@ -99,10 +100,14 @@ def has_data(series: list[Json]) -> bool:
 # The two runs
 
 
-@pytest.fixture(scope="module")
-def seen(influxd: Path, triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+@pytest.fixture(scope="module", params=["influxd", pytest.param("influxd2", marks=pytest.mark.slow)])
+def seen(
+    request: pytest.FixtureRequest, triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Seen]:
+    """On InfluxDB 1.8 and 2."""
     root = tmp_path_factory.mktemp("grafana")
-    influx = started(influxd, root / "influxdb")
+    kind = Influx2 if request.param == "influxd2" else Influx
+    influx = started(request.getfixturevalue(request.param), root / "influxdb", kind)
     try:
         run = real_run(root, triton, influx)
         made_up_run(root, influx, run.zero_ns)
