@@ -165,8 +165,9 @@ requests are `latency_count`.
 
 In InfluxQL put names in double quotes: `users` and `load`, for one, are words of its own.
 
-Tested on real ones: InfluxDB 1.8.10 and 2.7.12 take the same points from feed and replay, refuse the same with
-the same words, and answer every query of the dashboards alike. InfluxDB 3 should, by its documents; untested.
+Tested on real ones: InfluxDB 1.8.10 and 2.7.12 take the same points from feed and replay, refuse wrong
+tokens, buckets and types alike, and answer every query of the dashboards. InfluxDB 3 should, by its
+documents; untested.
 """
 
 
