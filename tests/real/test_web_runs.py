@@ -47,7 +47,7 @@ def table(web: WebLocust) -> dict[str, Any]:
 
 
 def settled(web: WebLocust, count: int) -> dict[str, Any]:
-    web.until(lambda: table(web)["Aggregated"]["num_requests"] == count, f"{count} requests in the table", 5)
+    web.until(lambda: table(web)["Aggregated"]["num_requests"] == count, f"{count} requests in the table")
     return table(web)
 
 

@@ -9,17 +9,21 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import gevent
 from flask import Response, before_render_template, jsonify, request
 
+from triton_users.clock import now_ns
 from triton_users.options.faults import OptionError
 from triton_users.options.table import OPTIONS
 from triton_users.run.errors import RunError
 from triton_users.run.session import Session
 from triton_users.sinks.redact import redact_text
+from triton_users.units import NS_PER_S
 from triton_users.web.form import options_of
 
 logger = logging.getLogger(__name__)
 SWARM = "locust.swarm"
+SETTLE_NS = 10 * NS_PER_S
 LABEL = 90
 """So many letters of a help text are seen in the form."""
 
@@ -30,7 +34,8 @@ def install(web_ui: Any, session: Session) -> None:
     start_locust = views[SWARM]
 
     def swarm() -> Any:
-        problem = _prepare(session)
+        problem = None if session.running else _settle(web_ui.environment.runner)
+        problem = problem or _prepare(session)
         if problem is not None:
             return _refusal(problem, web_ui.environment.host)
         if not request.form.get("run_time", "unchanged").strip():
@@ -49,6 +54,17 @@ def install(web_ui: Any, session: Session) -> None:
         web_ui.app,
         weak=False,
     )
+
+
+def _settle(runner: Any) -> str | None:
+    """Wait until Locust is through with the last run. With workers that takes up to a second more than its
+    state says, and until then it takes a start for an edit of that run, and drops it without a word."""
+    deadline = now_ns() + SETTLE_NS
+    while runner.shape_greenlet is not None:
+        if now_ns() > deadline:
+            return "Locust is not through with the last run yet: start again in a moment"
+        gevent.sleep(0.05)
+    return None
 
 
 def _prepare(session: Session) -> str | None:
