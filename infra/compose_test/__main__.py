@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,7 +102,11 @@ def bring_up(engine: Engine, folder: Path) -> list[str]:
     """What is not as it should be."""
     token = f"admin:{secrets.token_urlsafe(24)}"
     environment = folder / "env"
-    environment.write_text(f"INFLUXDB_TOKEN={token}\nINFLUXDB_PASSWORD=unused\nGRAFANA_PASSWORD=unused\n")
+    reader = secrets.token_urlsafe(24)
+    environment.write_text(
+        f"INFLUXDB_TOKEN={token}\nINFLUXDB_PASSWORD=unused\n"
+        f"INFLUXDB_READER_PASSWORD={reader}\nGRAFANA_PASSWORD=unused\n"
+    )
     compose = ["docker-compose", "-p", PROJECT, "-f", str(COMPOSE), "--env-file", str(environment)]
     options = {"LOAD_OPTIONS": RUN, "LOCUSTFILE": "locustfiles/any.py"}
     try:
@@ -114,7 +119,7 @@ def bring_up(engine: Engine, folder: Path) -> list[str]:
         # 4 is a busy machine: sent late. It is a result all the same.
         faults = [] if code in (0, 4) else [f"the master ended with {code}"]
         engine.docker("cp", f"{master}:/results", str(folder / "results"))
-        faults += results_are_there(folder / "results") + points_arrived(engine, token)
+        faults += results_are_there(folder / "results") + points_arrived(engine, reader)
         return faults + grafana_has_its_files(engine)
     except EngineError:
         say(
@@ -138,9 +143,10 @@ def results_are_there(folder: Path) -> list[str]:
     return faults + ([] if step["ok"] == step["scheduled"] > 0 else ["requests were lost or failed"])
 
 
-def points_arrived(engine: Engine, token: str) -> list[str]:
-    """By the published port, with the token, as Grafana asks."""
-    answer = fetch(engine, "http://127.0.0.1:8086/query?db=load&q=SHOW%20MEASUREMENTS", f"Token {token}")
+def points_arrived(engine: Engine, password: str) -> list[str]:
+    """By the published port, as the user that Grafana is."""
+    basic = b64encode(f"grafana:{password}".encode()).decode()
+    answer = fetch(engine, "http://127.0.0.1:8086/query?db=load&q=SHOW%20MEASUREMENTS", f"Basic {basic}")
     series = json.loads(answer)["results"][0].get("series", [])
     names = [row[0] for found in series for row in found["values"]]
     say(f"in the database: {', '.join(names) or 'nothing'}")

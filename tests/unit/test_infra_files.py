@@ -93,7 +93,7 @@ def test_compose_secrets_come_from_the_env_file() -> None:
         for name, value in service.get("environment", {}).items()
         if re.search(r"TOKEN|PASSWORD", name)
     ]
-    assert len(settings) == 5
+    assert len(settings) == 6
     assert [name for name, value in settings if not re.fullmatch(r"\$\{\w+:\?[^}]+\}", value)] == []
 
 
@@ -241,13 +241,26 @@ def test_grafana_is_given_its_data_source_and_dashboards() -> None:
     bucket = SERVICES["influxdb"]["environment"]["DOCKER_INFLUXDB_INIT_BUCKET"]
     assert source["jsonData"]["dbName"] == bucket
     assert f"--influx-bucket {bucket} " in SERVICES["master"]["command"]
-    assert source["jsonData"]["httpHeaderName1"] == "Authorization"
-    assert source["secureJsonData"] == {"httpHeaderValue1": "Token ${INFLUXDB_TOKEN}"}
-    assert "INFLUXDB_TOKEN" in SERVICES["grafana"]["environment"]
+    assert (source["basicAuth"], source["basicAuthUser"]) == (True, "${INFLUXDB_READER}")
+    assert source["secureJsonData"] == {"basicAuthPassword": "${INFLUXDB_READER_PASSWORD}"}
     (provider,) = loaded(PROVISIONING / "dashboards" / "triton-users.yaml")["providers"]
     mounts = dict(volume.split(":")[:2] for volume in SERVICES["grafana"]["volumes"])
     assert mounts["../grafana/dashboards"] == provider["options"]["path"]
     assert mounts["../grafana/provisioning"] == "/etc/grafana/provisioning"
+
+
+def test_grafana_may_only_read() -> None:
+    grafana, influxdb = (SERVICES[name]["environment"] for name in ("grafana", "influxdb"))
+    reader = ("INFLUXDB_READER", "INFLUXDB_READER_PASSWORD")
+    assert [grafana[name] for name in reader] == [influxdb[name] for name in reader]
+    assert "INFLUXDB_TOKEN" not in grafana
+    script = INFRA / "docker" / "influxdb" / "grafana-user.sh"
+    assert os.access(script, os.X_OK)
+    assert "./docker/influxdb:/docker-entrypoint-initdb.d:ro" in SERVICES["influxdb"]["volumes"]
+    given = set(re.findall(r"\$(\w+)", script.read_text())) - {
+        "DOCKER_INFLUXDB_INIT_BUCKET_ID"
+    }  # the image's
+    assert given <= influxdb.keys()
 
 
 def test_dashboards_may_refresh_every_second() -> None:

@@ -26,6 +26,7 @@ bind-address = "127.0.0.1:8088"
 """
 USER, _, PASSWORD = os.environ["DOCKER_INFLUXDB_INIT_ADMIN_TOKEN"].partition(":")
 BUCKET = os.environ["DOCKER_INFLUXDB_INIT_BUCKET"]
+READER, READER_PASSWORD = os.environ["INFLUXDB_READER"], os.environ["INFLUXDB_READER_PASSWORD"]
 
 
 def serve(address: str) -> subprocess.Popen[bytes]:
@@ -35,7 +36,7 @@ def serve(address: str) -> subprocess.Popen[bytes]:
 
 
 def ask(query: str) -> None:
-    """As the one user."""
+    """As the admin."""
     form = urllib.parse.urlencode({"q": query}).encode()
     request = urllib.request.Request("http://127.0.0.1:8086/query", form)
     request.add_header("Authorization", f"Token {USER}:{PASSWORD}")
@@ -43,11 +44,13 @@ def ask(query: str) -> None:
 
 
 def set_up() -> None:
-    """User and database, as soon as it takes them."""
+    """Users and database, as soon as it takes them."""
     deadline = time.monotonic() + 30
     queries = [
         f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES",
         f'CREATE DATABASE "{BUCKET}"',
+        f"CREATE USER {READER} WITH PASSWORD '{READER_PASSWORD}'",
+        f'GRANT READ ON "{BUCKET}" TO {READER}',
     ]
     while queries:
         try:
@@ -58,7 +61,7 @@ def set_up() -> None:
                 raise
             if isinstance(error, urllib.error.HTTPError):
                 print(queries[0].split(" WITH")[0], error, error.read(), flush=True)
-            time.sleep(0.2)  # noqa: TID251
+            time.sleep(0.2)  # noqa: TID251 - the image holds this file alone, and no clock of ours
 
 
 database = serve("0.0.0.0")
