@@ -10,6 +10,7 @@ LARGE_ELEMENTS = 451_584
 LARGE_PAYLOADS = 8
 """64 of the large ones would not fit into the response cache (100 MB), and be computed each time."""
 POISSON_RATE = 10_000
+MONITORING_RATE = 5_000
 
 CASES = (
     Case(
@@ -25,8 +26,15 @@ CASES = (
         in_flight=8,
     ),
     Case("closed-64", "identity_16", ("ours", *PERF_ANALYZER, "h2load", "ours_task"), in_flight=64),
-    Case("poisson", "identity_16", ("ours",), rate=POISSON_RATE),
-    Case("poisson-realtime", "identity_16", ("ours",), rate=POISSON_RATE, realtime=True),
+    Case("poisson", "identity_16", ("ours", "bare_timer"), rate=POISSON_RATE),
+    Case("poisson-realtime", "identity_16", ("ours", "bare_timer"), rate=POISSON_RATE, realtime=True),
+    Case(
+        "monitoring",
+        "identity_16",
+        ("ours_unmonitored", "ours_monitored"),
+        rate=MONITORING_RATE,
+        stretch=2.0,
+    ),
     Case(
         "large-1",
         "identity",

@@ -16,9 +16,11 @@ from typing import Any
 from benchmarks import machine, report
 from benchmarks.cases import chosen
 from benchmarks.measurement import Case, Peer, Timing
+from benchmarks.peers.bare_timer import BareTimer
 from benchmarks.peers.first_request import FirstRequest
 from benchmarks.peers.h2load import H2load
 from benchmarks.peers.memory import Memory
+from benchmarks.peers.monitored import Monitored, Unmonitored, influxd
 from benchmarks.peers.ours import Ours
 from benchmarks.peers.perf_analyzer import PerfAnalyzer
 from benchmarks.peers.perf_analyzer_install import install
@@ -63,7 +65,9 @@ def peers(wanted: str | None, cases: tuple[Case, ...]) -> dict[str, Peer]:
     needed = {peer for case in cases for peer in case.peers}
     if wanted is not None:
         needed &= {name.strip() for name in wanted.split(",")}
-    there: list[Peer] = [Ours(), Ours(tasks=True), TritonclientGevent(), Memory(), FirstRequest()]
+    there: list[Peer] = [
+        *(Ours(), Ours(tasks=True), TritonclientGevent(), BareTimer(), Memory(), FirstRequest())
+    ]
     if any(name.startswith("perf_analyzer") for name in needed):
         binary, libraries = install(ROOT / ".cache")
         there += [PerfAnalyzer(binary, libraries, asynchronous) for asynchronous in (False, True)]
@@ -71,6 +75,11 @@ def peers(wanted: str | None, cases: tuple[Case, ...]) -> dict[str, Peer]:
         there.append(H2load())
     elif "h2load" in needed:
         say("h2load is not installed (Debian package nghttp2-client): left out")
+    if "ours_monitored" in needed:
+        try:
+            there += [Monitored(influxd()), Unmonitored()]
+        except RuntimeError as error:
+            say(f"{error}: what monitoring costs is left out")
     return {peer.name: peer for peer in there if peer.name in needed}
 
 

@@ -64,6 +64,7 @@ class Measurement:
 
     ``requests_per_s`` is Triton's own success count over the window (h2load: its own over the run),
     ``cpu_us_per_request`` user and system time of the peer's process tree over the same span.
+    ``send_lag_p99_median_ns`` is the median over the seconds of the run of each second's p99.
     ``late_ratio`` is the share of the sent requests that left more than 1 ms after their arrival.
     """
 
@@ -75,6 +76,7 @@ class Measurement:
     p99_ns: float | None = None
     send_lag_p50_ns: float | None = None
     send_lag_p99_ns: float | None = None
+    send_lag_p99_median_ns: float | None = None
     late_ratio: float | None = None
     first_request_s: float | None = None
     rss_slope_mb_per_min: float | None = None

@@ -35,6 +35,7 @@ FIGURES = tuple(
         ("p99 µs", "p99_ns", 1e3, ",.0f"),
         ("send lag p50 µs", "send_lag_p50_ns", 1e3, ",.0f"),
         ("send lag p99 µs", "send_lag_p99_ns", 1e3, ",.0f"),
+        ("of a typical second", "send_lag_p99_median_ns", 1e3, ",.0f"),
         ("late %", "late_ratio", 0.01, ".3f"),
         ("first request s", "first_request_s", 1.0, ".2f"),
         ("memory MB/min", "rss_slope_mb_per_min", 1.0, "+.2f"),
