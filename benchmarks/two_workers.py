@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import statistics
 import subprocess
@@ -45,11 +46,18 @@ class Cluster:
         one = [str(LOCUST), "-f", str(LOCUSTFILE), "--headless", "--no-agent", "-H", url, "-m", MODEL, *load]
         master = [*one, "--master", "--master-bind-port", port, "--expect-workers", str(workers)]
         worker = [str(LOCUST), "-f", "-", "--worker", "--master-port", port]
-        with (folder / "output.txt").open("wb") as out:
-            self._processes = [
-                subprocess.Popen(command, cwd=folder, stdout=out, stderr=out)
-                for command in (master, *[worker] * workers)
-            ]
+        self._processes = [
+            self._start(master, "master"),
+            *(self._start(worker, f"{n}") for n in range(workers)),
+        ]
+
+    def _start(self, command: Sequence[str], name: str) -> subprocess.Popen[bytes]:
+        """With a /tmp of its own: Locust keeps the master's locustfile there, under one name for all."""
+        place = self.folder / name
+        place.mkdir()
+        with (self.folder / "output.txt").open("ab") as out:
+            env = os.environ | {"TMPDIR": str(place)}
+            return subprocess.Popen(command, cwd=self.folder, env=env, stdout=out, stderr=out)
 
     def __enter__(self) -> Cluster:
         return self

@@ -13,9 +13,11 @@ import ctypes
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from importlib import metadata, util
 from typing import Any
@@ -54,6 +56,7 @@ class Keeper:
         self.workers: dict[int, subprocess.Popen[bytes]] = {}
         self.rest: dict[int, bytes] = {}
         self.asked = b""
+        self.places: str | None = None
         self.stopped: float | None = None
         self.why = ""
 
@@ -79,6 +82,8 @@ class Keeper:
         finally:
             for process in self.workers.values():
                 kill(process, signal.SIGKILL)
+            if self.places is not None:
+                shutil.rmtree(self.places, ignore_errors=True)
         say(ended=True, why=self.why)
         return 0
 
@@ -99,13 +104,19 @@ class Keeper:
                 self.stop("told to")
 
     def start(self) -> None:
+        """Each worker has a temporary folder of its own: Locust keeps the master's locustfile there, under
+        one name, and a worker may read it while another writes it."""
+        environment = {**os.environ, **self.order["environment"]}
+        self.places = tempfile.mkdtemp(prefix="triton-users-", dir=environment.get("TMPDIR"))
         for number in range(self.order["workers"]):
+            place = os.path.join(self.places, str(number))  # noqa: PTH118 - a text, for the environment
+            os.mkdir(place)  # noqa: PTH102
             process = subprocess.Popen(
                 [sys.executable, "-u", *self.order["arguments"]],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.order["environment"]},
+                env={**environment, "TMPDIR": place},
                 start_new_session=True,
                 preexec_fn=tie,  # noqa: PLW1509 - there is but one thread
             )

@@ -70,9 +70,12 @@ class Cluster:
         env: dict[str, str] | None = None,
         prefix: Sequence[str] = (),
     ) -> LocustProcess:
-        """One more worker."""
+        """One more worker. Locust keeps the master's locustfile as /tmp/<its name>, which another may then
+        read half-written: each has a /tmp of its own."""
+        folder = self.folder / f"worker{len(self.workers)}"
+        env = {"TMPDIR": str(folder)} | (env or {})
         worker = LocustProcess(
-            self.folder / f"worker{len(self.workers)}",
+            folder,
             *("--worker", "--master-host", self.address, "--master-port", str(self.port), *arguments),
             locustfile=locustfile,
             env=env,

@@ -195,6 +195,18 @@ def test_the_keeper_passes_on_lines_and_codes() -> None:
     assert news[-1] == {"ended": True, "why": "all workers have ended"}
 
 
+def test_each_worker_has_a_temporary_folder_that_goes_with_it() -> None:
+    """Locust's copy of the master's locustfile has one name: two workers would read it half-written."""
+    code = "import tempfile; print(tempfile.gettempdir())"
+    with keeper(code, workers=2) as process:
+        tell(process, b"go")
+        assert process.stdout is not None
+        said = process.stdout.read().decode()
+    places = {line[2:] for line in said.splitlines() if line.startswith(("0 ", "1 "))}
+    assert len(places) == 2, said
+    assert not any(Path(place).exists() for place in places)
+
+
 @linux
 def test_the_keeper_ends_the_workers_with_the_connection() -> None:
     with keeper(SLEEPER, workers=2) as process:
