@@ -59,7 +59,7 @@ def test_a_frozen_generator_shows_in_latency_and_send_lag(triton: EmbeddedTriton
     assert found["ok"] == found["scheduled"], found
     assert 750 <= found["latency"] <= 1300, found  # those that arrived 0 to 900 ms before it woke
     assert 300 <= found["latency_upper_half"] <= 750, found  # spread over the second, not one long wait
-    assert found["send_lag"] >= 0.9 * found["latency"], found
+    assert found["send_lag"] >= 750, found
     assert found["service_latency"] <= found["latency"] / 4, found
 
 
@@ -70,7 +70,7 @@ def test_a_frozen_server_shows_in_service_latency(fresh_triton: EmbeddedTriton) 
         found = figures(process)
     assert found["scheduled"] == found["ok"] + found["dropped"], found
     assert 750 <= found["latency"] + found["dropped"] <= 1300, found
-    assert found["service_latency"] >= 0.9 * found["latency"], found
+    assert found["service_latency"] + found["dropped"] >= 750, found
     assert found["send_lag"] <= found["latency"] / 4, found
 
 
