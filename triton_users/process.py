@@ -26,6 +26,16 @@ PR_SET_PDEATHSIG = 1
 TAIL_BYTES = 65_536
 """How much of a log's end is read for its last lines."""
 
+NICE = 10
+
+
+def give_way() -> None:
+    """Called by a child that must not disturb the load: it runs behind whatever else wants its processor, and
+    by SCHED_BATCH (sched(7)) its waking up interrupts nobody."""
+    with contextlib.suppress(OSError):
+        os.nice(NICE)
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
 
 def spawn(
     command: Sequence[str],

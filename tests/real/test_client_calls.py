@@ -113,7 +113,8 @@ def unregister(client: grpcclient.InferenceServerClient, name: str) -> None:
     """Triton answers a request before it lets go of the region that it used."""
     for left in reversed(range(100)):
         try:
-            return client.unregister_system_shared_memory(name)
+            client.unregister_system_shared_memory(name)
+            break
         except grpcclient.InferenceServerException as error:
             if not left or "currently in use" not in str(error):
                 raise

@@ -37,7 +37,7 @@ def mine(triton: EmbeddedTriton, tmp_path: Path) -> Start:
 
     def run(body: str, *arguments: str, code: int = 0) -> LocustProcess:
         with LocustProcess(tmp_path / "run", "-H", triton.url, *arguments, locustfile=HEAD + body) as process:
-            return finish(process, code, tracebacks=code)
+            return finish(process, code, tracebacks=2 * code)  # once in each of two workers
 
     return run
 
@@ -299,4 +299,24 @@ class Raises(TritonUser):
         code=1,
     )
     assert run.rows[0]["failed"] == 0
-    assert "exceptions; the first of each kind is logged above" in run.output
+    assert run.summary["run"]["exceptions"] == sum(
+        series["scheduled"] for line in run.lines for series in line["series"]
+    )
+    assert "exceptions: the first of each kind is in the log" in run.output
+
+
+def test_exceptions_of_workers_are_counted_to_the_last(mine: Start) -> None:
+    run = mine(
+        """
+class Raises(TritonUser):
+    @task
+    def go(self):
+        infer(self)
+        raise RuntimeError("a fault in the task")
+""",
+        *("--processes", "2", *RATE),
+        code=1,
+    )
+    assert run.summary["run"]["exceptions"] == sum(
+        series["scheduled"] for line in run.lines for series in line["series"]
+    )

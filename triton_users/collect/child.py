@@ -21,10 +21,9 @@ from triton_users.collect.sampler import Sampler
 from triton_users.collect.sensor import Note
 from triton_users.collect.sensors import TritonAt, host_sensors, triton_sensors
 from triton_users.collect.token import VARIABLE
+from triton_users.process import give_way
 
 STDOUT = 1
-NICE = 10
-"""Behind the load, wherever the two meet on one processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +76,7 @@ def run(job: Job, token: str, outbox: Outbox) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """The child beside a run: samples until the run ends."""
-    with contextlib.suppress(OSError):
-        os.nice(NICE)
+    give_way()
     with contextlib.suppress(BrokenPipeError):  # the run has ended
         run(Job.of(arguments[0]), os.environ.pop(VARIABLE, ""), Outbox())
     return 0

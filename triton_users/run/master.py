@@ -57,6 +57,8 @@ class Run:
     zero_ns: int
     zero_wall_ns: int
     planned_steps: int
+    raised: Callable[[], int]
+    """How many exceptions the users' tasks have raised so far."""
     placement: Placement = field(default_factory=Placement)
     outcomes: list[StepOutcome] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
@@ -183,6 +185,7 @@ class Run:
             steps=tuple(self.outcomes),
             verdict=verdict,
             latency_threshold_ns=self.settings.latency_threshold_ns,
+            exceptions=self.raised(),
         )
 
     # Steps

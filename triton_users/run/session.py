@@ -185,6 +185,7 @@ class Session:
             zero_ns=zero_ns,
             zero_wall_ns=zero_wall_ns,
             planned_steps=len(plan),
+            raised=lambda: sum(found["count"] for found in self._runner.exceptions.values()),
         )
         for listener in self.on_run:
             listener(run)
@@ -300,11 +301,8 @@ class Session:
             self.environment.process_exit_code = NOT_VALID
             return
         failures = sum(sum(step.result.whole.failed.values()) for step in outcome.steps)
-        raised = sum(found["count"] for found in self._runner.exceptions.values())
-        if raised:
-            self.voice.error(f"tasks raised {raised} exceptions; the first of each kind is logged above")
         self.environment.process_exit_code = exit_code(
-            outcome.verdict, failures + raised, run.settings.exit_code_on_error
+            outcome.verdict, failures + run.raised(), run.settings.exit_code_on_error
         )
 
     # Messages

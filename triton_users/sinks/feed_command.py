@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from triton_users.options import values
+from triton_users.process import give_way
 from triton_users.sinks.feed import Feed
 from triton_users.sinks.feed_batches import Batches
 from triton_users.sinks.feed_end import End, signalled_sleep
@@ -23,9 +22,6 @@ from triton_users.sinks.influx_write import InfluxWriter
 from triton_users.sinks.points_line import Points
 from triton_users.units import NS_PER_S, format_count
 
-NICE = 10
-"""Behind the load, wherever the two meet on one processor."""
-
 ALL_WRITTEN, NOT_ALL, WRONG = 0, 1, 2
 
 
@@ -34,8 +30,7 @@ def feed(arguments: Sequence[str]) -> int:
     options = _parser("feed", "Write a run to InfluxDB as it goes; SIGTERM says that it is over.").parse_args(
         arguments
     )
-    with contextlib.suppress(OSError):
-        os.nice(NICE)
+    give_way()
     status = StatusFile(Path(options.status)) if options.status else None
     return _guarded(options, replay=False, status=status)
 
