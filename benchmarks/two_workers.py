@@ -3,6 +3,7 @@
     .venv/bin/python -m benchmarks.two_workers [--rounds 3]
 
 The total CPU per request of two may be half as much again as that of one: each send carries fewer requests.
+How many is counted by perf (Debian package linux-perf) in a run of its own; without perf it is left out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +33,8 @@ MODEL = "identity_16"
 RATE = 10_000
 GOAL = 1.5
 LIMIT_S = 120.0
+PERF = ("perf", "stat", "-x,", "-e", "syscalls:sys_enter_sendto,syscalls:sys_enter_sendmsg")
+COUNTED_S = 3
 
 
 class Cluster:
@@ -67,6 +71,11 @@ class Cluster:
             process.terminate()
             process.wait()
 
+    @property
+    def workers(self) -> list[int]:
+        """Their process ids."""
+        return [process.pid for process in self._processes[1:]]
+
     def said(self) -> str:
         return (self.folder / "output.txt").read_text(errors="replace")
 
@@ -89,10 +98,30 @@ def model_server(folder: Path) -> Iterator[str]:
         yield server.url
 
 
+def load(seconds: int) -> list[str]:
+    return ["--request-rate-range", str(RATE), "-p", f"{seconds}s", "--warm-up", "2s"]
+
+
+def sends_per_request(folder: Path, url: str, workers: int) -> float | None:
+    """System calls that send, of all workers, for each arrival; None where perf cannot count them."""
+    with Cluster(folder, url, workers, load(3 * COUNTED_S)) as cluster:
+        deadline = time.monotonic() + LIMIT_S
+        while "measuring" not in cluster.said() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        watched = ["-p", ",".join(map(str, cluster.workers)), "--", "sleep", str(COUNTED_S)]
+        try:
+            found = subprocess.run(
+                [*PERF, *watched], capture_output=True, text=True, timeout=LIMIT_S, check=True
+            )
+            counts = [int(line.split(",")[0]) for line in found.stderr.split() if "sys_enter" in line]
+        except (OSError, ValueError, subprocess.SubprocessError):
+            return None
+    return sum(counts) / (RATE * COUNTED_S)
+
+
 def measure(folder: Path, url: str, workers: int, seconds: int) -> dict[str, float]:
     """The one row's figures; CPU in µs per request, of all workers together."""
-    load = ["--request-rate-range", str(RATE), "-p", f"{seconds}s", "--warm-up", "2s"]
-    with Cluster(folder, url, workers, load) as cluster:
+    with Cluster(folder, url, workers, load(seconds)) as cluster:
         cluster.wait()
     row = cluster.row()
     cpu: float = sum(generator["cpu_ratio"] for generator in row["generators"])
@@ -106,14 +135,20 @@ def measure(folder: Path, url: str, workers: int, seconds: int) -> dict[str, flo
     }
 
 
-def compare(rounds: int, seconds: int) -> dict[int, dict[str, float]]:
-    """Medians over interleaved rounds, by number of workers."""
+def compare(rounds: int, seconds: int) -> dict[int, dict[str, float | None]]:
+    """Medians over interleaved rounds, by number of workers, and sends per request."""
     found: dict[int, list[dict[str, float]]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as name, model_server(Path(name)) as url:
         for number in range(rounds):
             for workers, results in found.items():
                 results.append(measure(Path(name) / f"{number}-{workers}", url, workers, seconds))
-    return {w: {key: statistics.median(r[key] for r in rs) for key in rs[0]} for w, rs in found.items()}
+        figures: dict[int, dict[str, float | None]] = {
+            workers: {key: statistics.median(one[key] for one in results) for key in results[0]}
+            for workers, results in found.items()
+        }
+        for workers, medians in figures.items():
+            medians["sends_per_request"] = sends_per_request(Path(name) / f"sends-{workers}", url, workers)
+    return figures
 
 
 def _ready(url: str) -> bool:
@@ -133,7 +168,8 @@ def main() -> None:
     options = parser.parse_args()
     found: Any = compare(options.rounds, options.seconds)
     for workers, figures in found.items():
-        print(f"{workers} workers: " + ", ".join(f"{name} {value:,.2f}" for name, value in figures.items()))
+        told = (f"{name} {value:,.2f}" for name, value in figures.items() if value is not None)
+        print(f"{workers} workers: " + ", ".join(told))
     ratio = found[2]["cpu_us"] / found[1]["cpu_us"]
     print(f"CPU per request, two to one: {ratio:.2f} (goal: at most {GOAL:g})")
     raise SystemExit(ratio > GOAL)
