@@ -26,6 +26,7 @@ from triton_users.step import CLOSED, Flow, Lease, RequestClass, Step
 from triton_users.units import NS_PER_S
 from triton_users.wire import Encoded, Head, encode
 
+MOST_TAGS = 4096
 UNKNOWN_CLASS = RequestClass("", 0)
 """The class of an arrival whose task never came to send anything."""
 
@@ -80,7 +81,8 @@ class Pool(Sender):
         """Serve ``flow`` from the next step on. ``timeout_ns`` is every request's deadline, None for none."""
         super().__init__(flow, self._unclassed, recorder, seed, room_for)
         self._unknown = recorder.tag(flow.name, UNKNOWN_CLASS)
-        self._tags: dict[RequestClass, int] = {}
+        self._tags: dict[int, tuple[RequestClass, int]] = {}
+        """By identity of a class, since hashing one costs more than the rest: itself, and its tag."""
         self._head = infer_head(timeout_ns)
         self._closed_loop = flow.process == CLOSED
 
@@ -228,9 +230,12 @@ class Pool(Sender):
         arrival, member.arrival_ns, member.promised = member.arrival_ns, 0, False
         member.made_request = True
         self._serving.discard(member)
-        tag = self._tags.get(cls)
-        if tag is None:
-            tag = self._tags[cls] = self.recorder.tag(self.flow.name, cls)
+        known = self._tags.get(id(cls))
+        if known is None:
+            if len(self._tags) >= MOST_TAGS:
+                self._tags.clear()
+            known = self._tags[id(cls)] = cls, self.recorder.tag(self.flow.name, cls)
+        tag = known[1]
         head = self._head if not headers and not timeout_ns else infer_head(timeout_ns, headers)
         return self._exchange(arrival, tag, head, message, timeout_ns)
 

@@ -60,7 +60,10 @@ class Call:
     def finish(self, status: int, data: bytes, now_ns: int) -> None:
         self._status, self._data = status, data
         # Straight into the waiter: what it sends next still leaves with this batch.
-        in_hub(self._go_on)
+        if getcurrent() is self._hub:
+            self._go_on()
+        else:
+            in_hub(self._go_on)
 
     def _go_on(self) -> None:
         if self._waiting:

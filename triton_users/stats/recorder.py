@@ -94,7 +94,7 @@ class Recorder:
 
         Their numbers are copied here, where they are in the processor's cache; at the fold they are not.
         """
-        self._tickets.extend(chain.from_iterable(tickets))
+        self._tickets.extend(tickets[0] if len(tickets) == 1 else chain.from_iterable(tickets))
         self._sizes.append(len(tickets))
         self._ends.append(now_ns)
 

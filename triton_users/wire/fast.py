@@ -42,12 +42,12 @@ class Pattern:
     A cut is (HEADERS head, id, header block and DATA head, id, prefix, trailers head, id, trailer block).
     """
 
-    __slots__ = ("cut", "data_length", "message_at", "parts", "size")
+    __slots__ = ("cut", "cut_one", "data_length", "message_at", "parts", "size")
 
     def __init__(self, parts: Parts, data_length: int) -> None:
         _, block, _, _, trailers = parts
         layout = struct.Struct(f">5sI{len(block)}sI5s{data_length - 5}x5sI{len(trailers)}s")
-        self.cut = layout.iter_unpack
+        self.cut, self.cut_one = layout.iter_unpack, layout.unpack_from
         self.size = layout.size
         self.parts = parts
         self.data_length = data_length
@@ -84,17 +84,16 @@ def candidate(view: memoryview, p: int) -> tuple[Parts, int] | None:
     return parts, data
 
 
-def match(pattern: Pattern, view: memoryview, streams: Streams) -> int:
-    """End the streams whose responses start ``view``; how many of them were taken.
-
-    The view's length is a multiple of the pattern's size.
-    """
+def match(pattern: Pattern, view: memoryview, p: int, count: int, streams: Streams) -> int:
+    """End the streams whose responses stand at ``p``, at most ``count``; how many of them were taken."""
     head, block, prefix, closing, trailers = pattern.parts
     ok, other = streams.ok, streams.other
     busy = streams.busy()
     pop = streams.live.pop
     before = len(ok) + len(other)
-    for a, i, b, j, c, d, k, e in pattern.cut(view):
+    # A slow closed loop has one at a time, which needs neither a part of the view nor an iterator.
+    cuts = (pattern.cut_one(view, p),) if count == 1 else pattern.cut(view[p : p + count * pattern.size])
+    for a, i, b, j, c, d, k, e in cuts:
         if b != block or e != trailers or not i == j == k or a != head or c != prefix or d != closing:
             break
         if i in busy:
@@ -107,7 +106,7 @@ def match(pattern: Pattern, view: memoryview, streams: Streams) -> int:
         elif ticket is _ABSENT:
             break
         else:
-            start = (len(ok) + len(other) - before) * pattern.size + pattern.message_at
+            start = p + (len(ok) + len(other) - before) * pattern.size + pattern.message_at
             other.append((ticket, 0, bytes(view[start : start + pattern.data_length - 5])))
     return len(ok) + len(other) - before
 
@@ -138,7 +137,7 @@ class Patterns:
                 if count * length > credit.quiet:
                     count = credit.quiet // length
                 if count:
-                    count = match(pattern, view[p : p + count * size], streams)
+                    count = match(pattern, view, p, count, streams)
                 if count:
                     credit.quiet -= count * length
                     return p + count * size

@@ -10,7 +10,7 @@ from triton_users.wire import frames
 from triton_users.wire.headers import RequestBlocks
 from triton_users.wire.request import Encoded
 from triton_users.wire.settings import PeerSettings
-from triton_users.wire.windows import DEFAULT_WINDOW, grown
+from triton_users.wire.windows import DEFAULT_WINDOW, MAX_WINDOW, grown
 
 Buffers = list[bytes | memoryview]
 
@@ -193,7 +193,8 @@ class Outgoing:
 
     def grow(self, increment: int) -> None:
         """WINDOW_UPDATE of the connection."""
-        self._window = grown(self._window, increment)
+        window = self._window + increment
+        self._window = window if window <= MAX_WINDOW else grown(self._window, increment)
 
     def grow_stream(self, stream_id: int, increment: int) -> None:
         """WINDOW_UPDATE of a stream; one whose request is written needs no window any more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 from triton_users.wire import frames
 
@@ -19,6 +20,14 @@ class Head:
 
     path: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@lru_cache(maxsize=1024)
+def _data_head(size: int) -> bytes:
+    """The head of a body's one DATA frame without the stream id: the same for every sending. Longer bodies
+    have none."""
+    small = size <= frames.SMALLEST_MAX_FRAME_SIZE
+    return frames.id_less(size, frames.DATA, frames.END_STREAM) if small else b""
 
 
 class Encoded:
@@ -38,9 +47,7 @@ class Encoded:
         self.tag = tag
         self.want_message = want_message
         self.size = len(body)
-        # Without the stream id this is the same for every sending; only bodies of one frame use it.
-        small = self.size <= frames.SMALLEST_MAX_FRAME_SIZE
-        self.data_head = frames.id_less(self.size, frames.DATA, frames.END_STREAM) if small else b""
+        self.data_head = _data_head(self.size)
 
 
 def encode(head: Head, message: bytes, tag: int = 0, want_message: bool = False) -> Encoded:
