@@ -210,6 +210,14 @@ def test_just_sound_enough(change: dict[str, Any]) -> None:
     assert reasons(replace(SOUND, **change)) == []
 
 
+def test_a_few_late_requests_are_no_share_to_rely_on() -> None:
+    facts = replace(
+        SOUND, scheduled=100, sent=100, ok=100, good=100, audit_ours=None, send_lag_p99_ns=20 * MS
+    )
+    assert ("generator_late", DOUBTFUL) in reasons(replace(facts, late=4))
+    assert ("generator_late", INVALID) in reasons(replace(facts, late=5))
+
+
 def test_drops_of_a_late_generator_are_not_laid_to_the_server() -> None:
     facts = replace(SOUND, scheduled=11_000, dropped=1_000, late=5_000, send_lag_p99_ns=20 * MS)
     assert reasons(facts) == [("generator_late", INVALID), ("dropped", DOUBTFUL)]
