@@ -30,6 +30,10 @@ class RequestClass:
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
+UNKNOWN_CLASS = RequestClass("", 0)
+"""Of arrivals whose class nobody can know: users' own tasks decide it when they send, if they do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """One stream of traffic with its own numbering.

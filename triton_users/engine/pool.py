@@ -22,13 +22,11 @@ from triton_users.engine.requests import Tags, infer_head
 from triton_users.engine.sender import Chunk, Sender
 from triton_users.net import Call, RpcError
 from triton_users.stats.recorder import Recorder
-from triton_users.step import CLOSED, Flow, Lease, RequestClass, Step
+from triton_users.step import CLOSED, UNKNOWN_CLASS, Flow, Lease, RequestClass, Step
 from triton_users.units import NS_PER_S
 from triton_users.wire import Encoded, Head, encode
 
 MOST_TAGS = 4096
-UNKNOWN_CLASS = RequestClass("", 0)
-"""The class of an arrival whose task never came to send anything."""
 
 
 class TaskCall(Call):

@@ -18,11 +18,9 @@ from triton_users.run.roster import Roster, Span
 from triton_users.schedule import Arrivals, Schedule
 from triton_users.stats.trials import TrialAxis
 from triton_users.stats.window import Key, Series, Window
-from triton_users.step import CLOSED, Flow, RequestClass, Step
+from triton_users.step import CLOSED, UNKNOWN_CLASS, Flow, Step
 from triton_users.units import NS_PER_S
 
-UNKNOWN_CLASS = RequestClass("", 0)
-"""Of arrivals whose class nobody can know: users' own tasks decide it when they send."""
 NOBODY = -1
 PIECE_NS = 10 * NS_PER_S
 """Of the schedule, made at a time: a long step takes no memory."""

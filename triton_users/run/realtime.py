@@ -40,11 +40,11 @@ class Realtime:
     def __init__(self, wanted: bool) -> None:
         self._wanted = wanted
         self._refused = ""
-        if not wanted:
-            short_slice()
-        else:
+        if wanted:
             self.on()
             self.off()
+        if not wanted or self._refused:
+            short_slice()
 
     def on(self) -> None:
         if self._wanted and not self._refused:

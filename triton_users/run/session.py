@@ -40,10 +40,8 @@ from triton_users.run.workers import Workers
 from triton_users.sinks.folder import ResultsError
 from triton_users.sinks.locust_stats import LocustStats
 from triton_users.users import TritonUser
-from triton_users.verdict.verdict import exit_code
+from triton_users.verdict.verdict import EXIT_INVALID, EXIT_NOTHING_MEASURED, exit_code
 
-NOTHING_MEASURED = 2
-NOT_VALID = 4
 CLOSE_S = 120.0
 """The longest that a stop waits for a run to close: its drain, and what is owed."""
 
@@ -269,7 +267,7 @@ class Session:
             )
             self.stop(name)
         if self._opening:
-            raise_in_main(SystemExit(NOT_VALID))
+            raise_in_main(SystemExit(EXIT_INVALID))
         elif run is None if headless else name == "Ctrl-C":  # SIGTERM beside a web UI is Locust's own
             raise_in_main(KeyboardInterrupt())
 
@@ -280,7 +278,7 @@ class Session:
         if self.target is not None:
             self.target.close()
         self._runner.quit()
-        raise_in_main(SystemExit(NOTHING_MEASURED))
+        raise_in_main(SystemExit(EXIT_NOTHING_MEASURED))
 
     def close(self) -> None:
         """``quitting``: the exit code, and the server goes."""
@@ -288,17 +286,19 @@ class Session:
         if self.run is not None:
             self._finish(self.run)
         elif self._next is not None:
-            self.environment.process_exit_code = NOT_VALID
+            self.environment.process_exit_code = EXIT_INVALID
         if self.target is not None:
             self.target.close()
 
     def _finish(self, run: Run) -> None:
         outcome = run.outcome
         if outcome is None:
-            self.environment.process_exit_code = NOT_VALID if run.refusal is None else NOTHING_MEASURED
+            self.environment.process_exit_code = (
+                EXIT_INVALID if run.refusal is None else EXIT_NOTHING_MEASURED
+            )
             return
         if run.record.problems:  # a file of the results is missing
-            self.environment.process_exit_code = NOT_VALID
+            self.environment.process_exit_code = EXIT_INVALID
             return
         failures = sum(sum(step.result.whole.failed.values()) for step in outcome.steps)
         self.environment.process_exit_code = exit_code(

@@ -41,10 +41,6 @@ def thin_percentiles(count: int) -> tuple[float, ...]:
     return tuple(p for p in PERCENTILES if round(count * (100 - p) / 100, 6) < MIN_ABOVE_PERCENTILE)
 
 
-FEW_LATE = 5
-"""Fewer late requests than this make no share that could be relied on, as with percentiles."""
-
-
 def generator_is_late(facts: Facts) -> bool:
     """More than 1 % late, with a send lag that matters beside the median service latency."""
     lag = facts.send_lag_p99_ns or 0
@@ -92,7 +88,7 @@ def _late(facts: Facts) -> Reason | None:
     return _reason(
         facts,
         "generator_late",
-        INVALID if facts.late >= FEW_LATE else DOUBTFUL,
+        INVALID if facts.late >= MIN_ABOVE_PERCENTILE else DOUBTFUL,  # a p99 of single requests
         f"the generator sent {_percent(facts.late, facts.sent)} of the requests late"
         f" (send lag p99 {format_duration(facts.send_lag_p99_ns or 0)}){_slowest(facts)}",
         f"{_more_generators(facts)}, free processors for the generator, or try --realtime",
