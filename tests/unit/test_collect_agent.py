@@ -9,12 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from triton_users.collect.child import Job, Names
 from triton_users.collect.lines import LineError, Lines, address_of
-from triton_users.collect.offset import Echoes
 from triton_users.collect.outbox import Outbox
 from triton_users.collect.sensor import Note, Sample
 from triton_users.collect.sensors import TritonAt, host_sensors, triton_sensors
@@ -87,25 +84,6 @@ def test_lines_that_are_none(sent: bytes) -> None:
         theirs.close()
         with pytest.raises(EOFError):
             Lines(ours).receive()
-
-
-# Clocks
-
-
-@given(
-    st.integers(-(10**15), 10**15),
-    st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**7)), min_size=1, max_size=40),
-)
-def test_the_true_offset_is_within_the_uncertainty(offset: int, ways: list[tuple[int, int]]) -> None:
-    echoes = Echoes()
-    assert echoes.best is None
-    for n, (there, back) in enumerate(ways):
-        sent = n * S
-        echoes.add(sent, sent + there + offset, sent + there + back)
-    best = echoes.best
-    assert best is not None
-    assert abs(best.ns - offset) <= best.uncertainty_ns
-    assert best.uncertainty_ns == min((sum(way) + 1) // 2 for way in ways[-16:])
 
 
 # The token

@@ -10,9 +10,9 @@ import pytest
 from triton_users.options import Settings
 from triton_users.run import protocol as p
 from triton_users.run.conversation import shares
-from triton_users.run.timesync import DRIFT, ClockSync
 from triton_users.run.workers import Workers, mismatch
 from triton_users.step import POISSON, Flow, Lease, RequestClass, Step
+from triton_users.timesync import DRIFT, ClockSync
 from triton_users.units import NS_PER_MS, NS_PER_S, RequestRate
 
 STEP = Step(

@@ -131,7 +131,7 @@ def test_the_result_adds_up_the_measured_trials() -> None:
     timeline.add(window(0, 1, 1, some(0)))
     timeline.add(window(1, 0, 1, {**some(0, 20, late=3), **some(1, 30, TWO)}))
     lost = {Key("f", ONE, 2): Series(scheduled=4, lost=4)}
-    result = timeline.close(STEP, 7, extra=lost, server="split", audit="equal")
+    result = timeline.close(STEP, 7, extra=lost)
     assert [(t.start_ns, t.end_ns) for t in result.trials] == [
         (7 + (1 + 2 * i) * NS_PER_S, 7 + (3 + 2 * i) * NS_PER_S) for i in range(3)
     ]
@@ -141,7 +141,6 @@ def test_the_result_adds_up_the_measured_trials() -> None:
     assert result.warm_up["f", ONE].ok == 100
     assert ledger(result.whole) == 0
     assert ledger(Series(scheduled=9, ok=1, failed={"INTERNAL": 2}, dropped=2, lost=3)) == 1
-    assert (result.server, result.audit) == ("split", "equal")
     assert result.messages == (("INTERNAL", "boom", 3),)
     first, second = result.generators
     assert (first.cpu_mean, first.cpu_max, first.late, first.sent) == (0.1, 0.1, 0, 10)

@@ -10,11 +10,11 @@ from typing import Any
 
 from triton_users.clock import now_ns
 from triton_users.collect.lines import LineError, Lines, address_of
-from triton_users.collect.offset import Echoes
 from triton_users.collect.sampler import Emit
 from triton_users.collect.sensor import DETAIL, NOTE, SAMPLE, Note, Sample
 from triton_users.collect.serving import PROTOCOL
 from triton_users.collect.token import proof
+from triton_users.timesync import ClockSync
 from triton_users.units import NS_PER_S
 
 PATIENCE_S = 5.0
@@ -71,13 +71,13 @@ class Remote:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             lines = Lines(sock)
             self._greet(lines)
-            echoes = Echoes()
+            clock = ClockSync()
             for _ in range(FIRST_ECHOES):
                 lines.send({"echo": now_ns()})
-                echoes.add(*_echo(lines.receive(), now_ns()))
+                clock.add(*_echo(lines.receive(), now_ns()))
             lines.send({"start": True})
             self._tell("back" if self._said and self._said[0] == "failed" else "here")
-            self._listen(lines, echoes)
+            self._listen(lines, clock)
 
     def _greet(self, lines: Lines) -> None:
         greeting = lines.receive()
@@ -89,28 +89,26 @@ class Remote:
             raise RefusedError(str(answer.get("refused", "the agent refuses")))
         self._host = self._name(str(greeting.get("host") or self._address), self._address)
 
-    def _listen(self, lines: Lines, echoes: Echoes) -> None:
+    def _listen(self, lines: Lines, clock: ClockSync) -> None:
         asked = 0
         while not self._stop.is_set():
             line = lines.receive()
             heard = now_ns()
             if "echo" in line:
-                echoes.add(*_echo(line, heard))
+                clock.add(*_echo(line, heard))
             else:
-                self._pass_on(line, echoes)
+                self._pass_on(line, clock)
             if heard - asked >= NS_PER_S:
                 asked = heard
-                self._tell_uncertainty(echoes, heard)
+                self._tell_uncertainty(clock, heard)
                 lines.send({"echo": now_ns()})
 
-    def _pass_on(self, line: Mapping[str, Any], echoes: Echoes) -> None:
-        best = echoes.best
-        assert best is not None
+    def _pass_on(self, line: Mapping[str, Any], clock: ClockSync) -> None:
         try:
             if line["kind"] == NOTE:
                 self._emit([Note(str(line["source"]), self._host, str(line["state"]), str(line["text"]))])
             elif line["kind"] in (SAMPLE, DETAIL):
-                self._emit([self._sample(line, int(line["at_ns"]) - best.ns - self._zero_ns)])
+                self._emit([self._sample(line, int(line["at_ns"]) - clock.offset_ns - self._zero_ns)])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LineError(f"a line of the agent is not what it should be ({error})") from error
 
@@ -124,10 +122,9 @@ class Remote:
             detail=line["kind"] == DETAIL,
         )
 
-    def _tell_uncertainty(self, echoes: Echoes, now: int) -> None:
-        best = echoes.best
-        assert best is not None
-        values = {"clock_uncertainty_ns": float(best.uncertainty_ns)}
+    def _tell_uncertainty(self, clock: ClockSync, now: int) -> None:
+        assert clock.uncertainty_ns is not None
+        values = {"clock_uncertainty_ns": float(clock.uncertainty_ns)}
         self._emit([Sample(SOURCE, self._host, now - self._zero_ns, {}, values)])
 
     def _tell(self, state: str, text: str = "") -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from triton_users.run import protocol as p
-from triton_users.run.timesync import ClockSync
+from triton_users.timesync import ClockSync
 from triton_users.units import NS_PER_S
 
 Send = Callable[[bytes, str | None], None]

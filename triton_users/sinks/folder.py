@@ -123,10 +123,6 @@ class ResultsFolder:
         """Output of the embedded server."""
         return self.path / "server.log"
 
-    def requests(self, worker: int) -> Path:
-        """The requests that ``worker`` has saved."""
-        return self.path / f"requests-{worker}.npz"
-
     def __fspath__(self) -> str:
         return str(self.path)
 

@@ -10,9 +10,6 @@ from triton_users.sinks.points_step import step_points
 from triton_users.sinks.points_window import window_points
 from triton_users.stats.sequences import Sequences
 
-KIND = "kind"
-WINDOW, STEP, EVENT, SAMPLE = "window", "step", "event", "sample"
-
 
 class Points:
     """Makes the points of one run's lines, which must come in the spool's order.
@@ -31,7 +28,7 @@ class Points:
         return [made for made in self._of(line) if made is not None]
 
     def _of(self, line: dict[str, Any]) -> Iterator[str | None]:
-        match line.get(KIND, WINDOW):
+        match line.get("kind", "window"):
             case "window":
                 yield from window_points(line, self._tags(line), self._zero, self._seen)
             case "step":

@@ -60,8 +60,7 @@ class GeneratorResult:
 class StepResult:
     """``t0_ns`` and the trials' times are on the run's axis. ``totals`` and ``whole`` are the sums over the
     measured trials, by (flow, class) and of all; ``warm_up`` is what arrived before them. ``lost`` counts
-    arrivals of the measured trials, ``gaps`` are (worker, seq) of windows that never came. ``server``
-    and ``audit`` are the caller's.
+    arrivals of the measured trials, ``gaps`` are (worker, seq) of windows that never came.
     """
 
     step: Step
@@ -74,8 +73,6 @@ class StepResult:
     gaps: tuple[tuple[int, int], ...]
     generators: tuple[GeneratorResult, ...]
     messages: tuple[tuple[str, str, int], ...]
-    server: object | None = None
-    audit: object | None = None
 
     @property
     def measured_ns(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from triton_users.stats.lines import Line, generator_to_json, line_of
 from triton_users.stats.merge import SeriesSum
@@ -123,8 +122,6 @@ class Timeline:
         *,
         extra: Mapping[Key, Series] | None = None,
         hosts: Mapping[int, str] | None = None,
-        server: object | None = None,
-        audit: object | None = None,
     ) -> StepResult:
         """The step's result.
 
@@ -144,7 +141,7 @@ class Timeline:
         result = total.result(step, t0_ns, stop_ns, gaps, hosts or {})
         self._closed.add(step.index)
         self._closed_at = {worker: self._sequences.end(worker) for worker in self._sequences.workers()}
-        return replace(result, server=server, audit=audit)
+        return result
 
     def _ready(self) -> list[Line]:
         return self._emit(

@@ -1,4 +1,4 @@
-"""One time axis: each worker's clock against the master's, from the echoes of messages; pure.
+"""One time axis: another host's clock against ours, from the echoes of messages; pure.
 
 As in NTP (RFC 5905, section 8): of a message sent at s, answered at w on the other clock and back at r, the
 offset is w − (s + r) / 2, wrong by at most half the round trip; and by what the clocks have drifted since.
@@ -26,7 +26,7 @@ class Echo:
 
 @dataclass(slots=True)
 class ClockSync:
-    """The worker's clock minus the master's, in ns, and how wrong that may be, as of the last echo."""
+    """Their clock minus ours, in ns, and how wrong that may be, as of the last echo."""
 
     _echoes: deque[Echo] = field(default_factory=lambda: deque(maxlen=ECHOES))
     offset_ns: int = 0
@@ -34,7 +34,7 @@ class ClockSync:
     """None while nothing is known."""
 
     def add(self, sent_ns: int, answered_ns: int, received_ns: int) -> None:
-        """One echo: ``sent_ns`` and ``received_ns`` on the master's clock, ``answered_ns`` on the worker's.
+        """One echo: ``sent_ns`` and ``received_ns`` on our clock, ``answered_ns`` on theirs.
         One that ends before it begins is not believed."""
         trip = received_ns - sent_ns
         if trip < 0:
