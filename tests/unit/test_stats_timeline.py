@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_stats_merge import plain
+from triton_users.stats import merge as merge_module
 from triton_users.stats import timeline as timeline_module
+from triton_users.stats.codec import decode, encode
 from triton_users.stats.histogram import from_values
 from triton_users.stats.lines import line_series
 from triton_users.stats.merge import merge_series
@@ -78,6 +81,25 @@ def test_a_late_window_makes_its_line_anew() -> None:
     assert plain(line_series(again[0])) == plain({**some(0), **some(1)})
     timeline.close(STEP, 0)
     assert places(timeline.add(window(2, 0, 0))) == [(0, 0, 2)]
+
+
+def test_seconds_that_were_written_are_kept_small(monkeypatch) -> None:
+    """What a window at 10,000/s leaves behind: less than a quarter of its histograms."""
+    monkeypatch.setattr(merge_module, "_HELD", 2)
+    timeline = Timeline()
+    values = np.random.default_rng(1).lognormal(14, 0.5, 10_000).astype(np.int64)
+    series = {Key("f", ONE, 0): Series(hists={LATENCY: from_values(values), SEND_LAG: from_values(values)})}
+    sizes = []
+    for packs in (False, True):
+        tracemalloc.start()
+        for i in range(60):
+            second = 100 * packs + i
+            timeline.add(decode(encode(window(0, second, second, series))))
+            if packs:
+                timeline.pack()
+        sizes.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    assert sizes[1] < sizes[0] / 4
 
 
 def test_duplicates_change_nothing_and_are_reported() -> None:
@@ -210,10 +232,15 @@ def test_the_merge_is_exact_and_independent_of_the_order(found, expected) -> Non
         for seq, (worker, second, trial, count, cls) in enumerate(drawn)
     ]
     results, seconds = [], []
-    for sequence in (windows, [windows[i] for i in order]):
+    for sequence, packs in ((windows, False), ([windows[i] for i in order], True)):
         timeline = Timeline()
         timeline.expect(expected)
-        lines = [line for one in sequence for line in timeline.add(one)] + timeline.flush()
+        lines = []
+        for one in sequence:
+            lines += timeline.add(one)
+            if packs:
+                timeline.pack()
+        lines += timeline.flush()
         last = {(line["step"], line["second"]): {**line, "revision": 0} for line in lines}
         seconds.append(last)
         results.append(timeline.close(STEP, 0))

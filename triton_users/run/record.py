@@ -115,6 +115,9 @@ class Record:
                 on_line(line)
             for generator in line["generators"]:
                 self.on_disk(generator["worker"], generator["seq"])
+        if lines:
+            _let_the_load_go_on()
+            self.timeline.pack()
 
     def step(self, step: Step, planned: int) -> None:
         """A step begins."""

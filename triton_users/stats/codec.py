@@ -1,4 +1,4 @@
-"""Window to bytes and back: what a worker sends each second.
+"""Windows and their series to bytes and back: what a worker sends each second, and a master keeps.
 
 MessagePack of plain lists, deflated. A histogram's buckets travel as differences, and those and the counts
 in the narrowest integers that hold them all; big sums travel as bytes, for MessagePack ends at 64 bits.
@@ -7,6 +7,7 @@ in the narrowest integers that hold them all; big sums travel as bytes, for Mess
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgpack
@@ -33,11 +34,6 @@ def encode(window: Window) -> bytes:
     Measured for one class with three wide histograms: 0.6 kB at 100 requests in the window, 2 to 3 kB at
     1,000, 5 to 8 kB at 10,000; in 0.1 to 0.2 ms.
     """
-    classes: dict[RequestClass, int] = {}
-    series = [
-        _pack_series(key, classes.setdefault(key.cls, len(classes)), one)
-        for key, one in window.series.items()
-    ]
     generator = window.generator
     parts = [
         FORMAT,
@@ -45,8 +41,7 @@ def encode(window: Window) -> bytes:
         [window.in_flight_start, window.in_flight_end, window.users],
         [generator.cpu_ratio, generator.loop_stall_max_ns, generator.loop_stalls, generator.gc_collections],
         list(window.messages),
-        [(cls.model, cls.batch_size, cls.input_shapes) for cls in classes],
-        series,
+        *_pack_all(window.series),
     ]
     return zlib.compress(msgpack.packb(parts), _LEVEL)
 
@@ -64,14 +59,20 @@ def decode(data: bytes) -> Window:
         raise CodecError(f"not a window: {error}") from error
 
 
+def encode_series(series: Mapping[Key, Series]) -> bytes:
+    """Series without the rest of a window, as small and as fast."""
+    return zlib.compress(msgpack.packb(_pack_all(series)), _LEVEL)
+
+
+def decode_series(data: bytes) -> dict[Key, Series]:
+    """The series that ``encode_series`` was given."""
+    return _unpack_all(*msgpack.unpackb(zlib.decompress(data)))
+
+
 def _window(parts: list[Any]) -> Window:
     _, place, load, generator, messages, classes, series = parts
     worker, seq, second, step, start_ns, end_ns = place
     in_flight_start, in_flight_end, users = load
-    known = [
-        RequestClass(model, batch_size, tuple((name, tuple(dims)) for name, dims in shapes))
-        for model, batch_size, shapes in classes
-    ]
     return Window(
         worker=worker,
         seq=seq,
@@ -79,13 +80,29 @@ def _window(parts: list[Any]) -> Window:
         step=step,
         start_ns=start_ns,
         end_ns=end_ns,
-        series=dict(_unpack_series(known, one) for one in series),
+        series=_unpack_all(classes, series),
         in_flight_start=in_flight_start,
         in_flight_end=in_flight_end,
         users=users,
         generator=Generator(*generator),
         messages=tuple((status, message, count) for status, message, count in messages),
     )
+
+
+def _pack_all(series: Mapping[Key, Series]) -> list[Any]:
+    classes: dict[RequestClass, int] = {}
+    packed = [
+        _pack_series(key, classes.setdefault(key.cls, len(classes)), one) for key, one in series.items()
+    ]
+    return [[(cls.model, cls.batch_size, cls.input_shapes) for cls in classes], packed]
+
+
+def _unpack_all(classes: list[Any], series: list[Any]) -> dict[Key, Series]:
+    known = [
+        RequestClass(model, batch_size, tuple((name, tuple(dims)) for name, dims in shapes))
+        for model, batch_size, shapes in classes
+    ]
+    return dict(_unpack_series(known, one) for one in series)
 
 
 def _pack_series(key: Key, cls: int, series: Series) -> list[Any]:
