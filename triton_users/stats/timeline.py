@@ -17,7 +17,7 @@ from triton_users.step import Step
 HOLD_S = 2
 """A second waits for all expected workers, but no longer than until windows so many seconds newer come."""
 
-HISTORY_S = 300
+HISTORY_S = 60
 """Merged seconds are kept this long for late windows: 3 to 10 kB a class, packed, and 1.5 kB a worker.
 
 A window that is still later counts in its step's result, but makes no line.
