@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 NETWORK = "198.18.77"
+SLOW_LINE = Path(__file__).with_name("slow_line.py")
 
 
 def _run(*command: str) -> None:
@@ -54,6 +57,7 @@ class Hosts:
 
     mark: str
     found: dict[str, Host] = field(default_factory=dict)
+    lines: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def switch(self) -> str:
@@ -71,13 +75,17 @@ class Hosts:
         _run("ip", "link", "set", self.switch, "up")
         _run(*inside, "link", "set", "dev", "up", "master", "bridge", "up")
 
-    def add(self, name: str) -> Host:
+    def add(self, name: str, *, delay_ms: float = 0, loss: float = 0) -> Host:
+        """A host. What it sends arrives ``delay_ms`` later; of either direction the share ``loss`` never."""
         number = len(self.found) + 1
         host = Host(name, f"{self.switch}-{number}", self.switch, f"{NETWORK}.{number}")
         self.found[name] = host
         _run("ip", "netns", "add", host.space)
-        cable = ["type", "veth", "peer", "name", "eth0", "netns", host.space]
-        _run("ip", "-n", self.switch, "link", "add", host.space, *cable)
+        if delay_ms or loss:
+            self._slow_line(host, delay_ms, loss)
+        else:
+            cable = ["type", "veth", "peer", "name", "eth0", "netns", host.space]
+            _run("ip", "-n", self.switch, "link", "add", host.space, *cable)
         _run("ip", "-n", self.switch, "link", "set", host.space, "master", "bridge", "up")
         inside = ["ip", "-n", host.space]
         _run(*inside, "addr", "add", f"{host.address}/24", "dev", "eth0")
@@ -85,25 +93,41 @@ class Hosts:
         _run(*inside, "link", "set", "lo", "up")
         return host
 
+    def _slow_line(self, host: Host, delay_ms: float, loss: float) -> None:
+        ends = (host.space, "eth0", self.switch, host.space)
+        line = subprocess.Popen(
+            [sys.executable, SLOW_LINE, *ends, str(delay_ms), str(loss)], stdout=subprocess.PIPE, text=True
+        )
+        self.lines.append(line)
+        assert line.stdout is not None
+        if line.stdout.readline() != "ready\n":
+            raise OSError("no TAP devices (/dev/net/tun)")
+
     def __getitem__(self, name: str) -> Host:
         return self.found[name]
 
 
 @contextmanager
-def hosts_of(*names: str) -> Iterator[Hosts]:
-    """Hosts with these names. Skips, with the reason, where they may not be made; under CI that fails."""
+def hosts_of(*names: str, far: str = "") -> Iterator[Hosts]:
+    """Hosts with these names, and ``far`` at the end of a long and lossy cable. Skips, with the reason, where
+    they may not be made; under CI that fails."""
     hosts = Hosts(uuid.uuid4().hex[:6])
     try:
         try:
             hosts.build()
             for name in names:
                 hosts.add(name)
+            if far:
+                hosts.add(far, delay_ms=20, loss=0.01)
         except OSError as error:
             if os.environ.get("CI") == "true":
                 pytest.fail(f"no network namespaces: {error}")
             pytest.skip(f"no network namespaces: {error}")
         yield hosts
     finally:
+        for line in hosts.lines:
+            line.kill()
+            line.communicate()
         for space in [*(host.space for host in hosts.found.values()), hosts.switch]:
             with suppress(OSError):
                 _run("ip", "netns", "del", space)

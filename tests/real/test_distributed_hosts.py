@@ -73,7 +73,7 @@ class Lab:
 @pytest.fixture
 def lab(usable_triton: None, tmp_path: Path) -> Iterator[Lab]:
     record = tmp_path / "record"
-    with hosts_of("triton", "master", "worker0", "worker1", "worker2") as hosts:
+    with hosts_of("triton", "master", "worker0", "worker1", "worker2", far="far") as hosts:
         repository = demo.build(tmp_path / "models", ["recording"], {"recording": {"record": str(record)}})
         server = HostedTriton(repository, tmp_path / "server.log")
         server.host = hosts["triton"]
@@ -176,6 +176,27 @@ def same_histogram(sent: Sent, schedule: Schedule) -> None:
                 merged.update(dict(zip(hist.index.tolist(), hist.count.tolist(), strict=True)))
     expected = raw.cut()
     assert merged == Counter(dict(zip(expected.index.tolist(), expected.count.tolist(), strict=True)))
+
+
+def test_a_worker_far_away(lab: Lab, tmp_path: Path) -> None:
+    """20 ms of delay, 1 % of loss: nothing is sent twice or lost, nothing of the results is missing, and the
+    clock is not trusted further than such a line allows."""
+    with lab.cluster(tmp_path, 2, "--save-requests", expect=3) as cluster:
+        cluster.add(prefix=lab.hosts["far"].prefix)
+        cluster.ended(0, 4, workers=[0, 1, 2])
+    parts = [read_requests(next(worker.results.iterdir())) for worker in cluster.workers]
+    schedule = Schedule(POISSON, RATE, SEED, f"0/{parts[0].flows[0]}")
+    sent = sorted(index for part in parts for index in part.index.tolist())
+    assert sent == list(range(schedule.count(0, int((SECONDS + 0.5) * NS_PER_S))))
+    row = cluster.row
+    assert (row["ok"], row["lost"], row["dropped"]) == (row["scheduled"], 0, 0), cluster.said()
+    assert [g["windows_missing"] for g in row["generators"]] == [0, 0, 0]
+    [far] = [g for g in row["generators"] if g["host"] == "far"]
+    assert 10 * NS_PER_MS <= far["clock_uncertainty_ns"] <= 100 * NS_PER_MS
+    assert abs(far["clock_offset_ns"]) <= far["clock_uncertainty_ns"]  # it is one clock, in truth
+    assert "clock_uncertain" in cluster.master.codes()
+    [part] = [part for part in parts if part.worker[0] == far["worker"]]
+    assert np.min(part.done_ns - part.sent_ns) >= 20 * NS_PER_MS
 
 
 @pytest.mark.slow
