@@ -16,6 +16,8 @@ class RpcError(Exception):
         super().__init__(f"{status}: {message}")
         self.status = status
         self.message = message
+        self.of_the_load = False
+        """It was a measured request: the recorder has booked how it ended."""
 
 
 class ConnectionLost(Exception):  # noqa: N818 - what happened, whoever is to blame

@@ -8,10 +8,16 @@ from typing import Any
 from triton_users.client import InferenceServerClient, InferenceServerException
 from triton_users.client.context import CallContext
 from triton_users.engine import Member, Pool
+from triton_users.net import RpcError
 from triton_users.step import RequestClass
 
 _batching: dict[tuple[str, str], bool] = {}
 """Whether a model of a server batches: found out once for all users."""
+
+
+def booked(error: Exception) -> bool:
+    """Whether this is a measured request's failure, which the results hold with its status and message."""
+    return getattr(error.__cause__, "of_the_load", False)
 
 
 class TaskClient(InferenceServerClient):
@@ -51,7 +57,11 @@ class TaskClient(InferenceServerClient):
         headers: tuple[tuple[bytes, bytes], ...],
     ) -> bytes:
         assert cls is not None
-        return self._pool.infer(self._member, message, cls, headers, deadline_ns)
+        try:
+            return self._pool.infer(self._member, message, cls, headers, deadline_ns)
+        except RpcError as error:
+            error.of_the_load = True
+            raise
 
 
 class _LateChannel:

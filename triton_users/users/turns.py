@@ -22,8 +22,8 @@ from locust.exception import (
 )
 from locust.user.task import LOCUST_STATE_STOPPING
 
-from triton_users.client import InferenceServerException
 from triton_users.engine import Member, Pool
+from triton_users.users.task_client import booked
 
 log = logging.getLogger(__name__)
 PASSED_ON = (StopUser, StopTest, RescheduleTask, RescheduleTaskImmediately, InterruptTaskSet)
@@ -79,6 +79,10 @@ class Turns:
             entered.execute_task = partial(self._execute, entered)
             entered.wait = partial(self._pause, entered.wait)
             entered.run()
+        except PASSED_ON:
+            raise
+        except Exception as error:  # of its on_start or on_stop: its tasks' own do not come here
+            self._failed(error)
         finally:
             self._end()
 
@@ -115,15 +119,16 @@ class Turns:
         self._take()
         try:
             task(*owner)
-        except InferenceServerException as error:
-            if not self._member.made_request:  # else booked where it ended, with status and message
-                self._complain(error)
         except PASSED_ON:
             raise
         except Exception as error:
-            self._complain(error)
+            self._failed(error)
         finally:
             self._end()
+
+    def _failed(self, error: Exception) -> None:
+        if not booked(error):
+            self._complain(error)
 
     def _complain(self, error: Exception) -> None:
         """As Locust does with a task's exception, but each kind is logged once: not thousands a second."""
