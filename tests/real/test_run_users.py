@@ -230,6 +230,28 @@ def test_task_sets_under_a_rate(mine: Start) -> None:
     assert run.output.count("RuntimeError: a fault in a nested task") == 1
 
 
+def test_requests_of_a_task_after_the_end_are_in_the_audit(mine: Start) -> None:
+    """A task that has begun goes on to its end, while the load drains; Triton counts all of it."""
+    run = mine(
+        """
+def slow(user):
+    tensor = grpcclient.InferInput("INPUT0", [1], "INT64")
+    tensor.set_data_from_numpy(np.ones(1, np.int64))
+    user.client.infer("fixed_time", [tensor])
+
+class Twice(TritonUser):
+    @task
+    def go(self):
+        slow(self)
+        slow(self)
+""",
+        *("--request-rate-range", "150", *SHORT),
+    )
+    after = [series for line in run.lines for series in line["series"] if series["trial"] == -2]
+    assert sum(series["scheduled"] for series in after) > 0
+    assert run.rows[0]["audit"]["equal"] is True
+
+
 def test_task_sets_in_closed_loop_wait_as_long_as_they_say(mine: Start) -> None:
     run = mine(
         """
@@ -320,3 +342,38 @@ class Raises(TritonUser):
     assert run.summary["run"]["exceptions"] == sum(
         series["scheduled"] for line in run.lines for series in line["series"]
     )
+
+
+def test_what_fails_beside_a_request_is_told(mine: Start) -> None:
+    """A request that fails is booked with its status, wherever a task made it; anything else is an exception
+    of the task, also when it comes from the client."""
+    run = mine(
+        """
+class Streams(TritonUser):
+    @task
+    def go(self):
+        infer(self)
+        self.client.start_stream(print)
+
+class Starts(TritonUser):
+    wait_time = between(5, 9)
+    @task
+    class Inner(TaskSet):
+        def on_start(self):
+            infer(self.user, "nowhere")
+        @task
+        def go(self):
+            raise RuntimeError("never reached")
+""",
+        *("--request-rate-range", "200", "--request-distribution", "constant", *SHORT),
+        code=1,
+    )
+    rows = {row["flow"]: row for row in run.rows if row["flow"] is not None}
+    assert rows["Streams"]["ok"] == rows["Streams"]["scheduled"] == 50
+    assert rows["Starts"]["errors"] == {"NOT_FOUND": rows["Starts"]["scheduled"]}, "no user waits"
+    assert run.output.count("streams are not supported yet") == 2, "the line, and its traceback"
+    assert "never reached" not in run.output
+    of_streams = sum(
+        series["scheduled"] for line in run.lines for series in line["series"] if series["flow"] == "Streams"
+    )
+    assert run.summary["run"]["exceptions"] == of_streams

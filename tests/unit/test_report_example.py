@@ -84,7 +84,7 @@ def step_of(
         trials=(Trial(start, start + SECONDS * NS_PER_S, totals),),
         totals=totals,
         whole=whole,
-        warm_up={},
+        unmeasured={},
         lost=whole.lost,
         gaps=(),
         generators=(generator,),

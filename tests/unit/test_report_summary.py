@@ -197,7 +197,7 @@ def test_what_the_server_does_not_explain_is_network_and_client() -> None:
     # The server's figures hold the warm-up too, so ours must.
     step = run.steps[0]
     warm = replace(
-        step, result=replace(step.result, warm_up={("ImageUser", SMALL): series_of(SMALL, 61.8, 26)})
+        step, result=replace(step.result, unmeasured={("ImageUser", SMALL): series_of(SMALL, 61.8, 26)})
     )
     server = summary.build(replace(run, steps=(warm,)))["steps"][0]["server"]
     assert server["network_client_ns"] - row["server"]["network_client_ns"] == pytest.approx(5.2e6, rel=0.02)

@@ -152,6 +152,7 @@ def test_the_result_adds_up_the_measured_trials() -> None:
     timeline.add(window(0, 0, 0, some(-1, 100)))
     timeline.add(window(0, 1, 1, some(0)))
     timeline.add(window(1, 0, 1, {**some(0, 20, late=3), **some(1, 30, TWO)}))
+    timeline.add(window(1, 1, 7, some(-2, 7)))
     lost = {Key("f", ONE, 2): Series(scheduled=4, lost=4)}
     result = timeline.close(STEP, 7, extra=lost)
     assert [(t.start_ns, t.end_ns) for t in result.trials] == [
@@ -160,13 +161,13 @@ def test_the_result_adds_up_the_measured_trials() -> None:
     assert result.measured_ns == 6 * NS_PER_S
     assert {owner: total.ok for owner, total in result.totals.items()} == {("f", ONE): 30, ("f", TWO): 30}
     assert (result.whole.ok, result.whole.scheduled, result.lost) == (60, 64, 4)
-    assert result.warm_up["f", ONE].ok == 100
+    assert result.unmeasured["f", ONE].ok == 107
     assert ledger(result.whole) == 0
     assert ledger(Series(scheduled=9, ok=1, failed={"INTERNAL": 2}, dropped=2, lost=3)) == 1
-    assert result.messages == (("INTERNAL", "boom", 3),)
+    assert result.messages == (("INTERNAL", "boom", 4),)
     first, second = result.generators
     assert (first.cpu_mean, first.cpu_max, first.late, first.sent) == (0.1, 0.1, 0, 10)
-    assert (second.late, second.loop_stall_max_ns, second.gc_collections) == (3, 1000, 1)
+    assert (second.late, second.loop_stall_max_ns, second.gc_collections) == (3, 1000, 2)
     assert second.send_lag_p99_ns == 3000
 
 
@@ -248,8 +249,8 @@ def test_the_merge_is_exact_and_independent_of_the_order(found, expected) -> Non
     assert seconds[0] == seconds[1]
     a, b = results
     assert plain(a.totals) == plain(b.totals)
-    assert plain(a.warm_up) == plain(b.warm_up)
+    assert plain(a.unmeasured) == plain(b.unmeasured)
     assert [plain(t.series) for t in a.trials] == [plain(t.series) for t in b.trials]
     assert a.generators == b.generators
     assert a.gaps == b.gaps
-    assert a.whole.ok + sum(s.ok for s in a.warm_up.values()) == sum(w[3] for w in drawn)
+    assert a.whole.ok + sum(s.ok for s in a.unmeasured.values()) == sum(w[3] for w in drawn)

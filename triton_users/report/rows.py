@@ -120,8 +120,8 @@ def _server(outcome: StepOutcome, part: _Part, parts: Sequence[_Part]) -> Row | 
 
 
 def _mean_of_all_ns(outcome: StepOutcome, model: str) -> float | None:
-    """The mean latency of the very requests that the server's figures are about: the warm-up's too."""
-    series = [*outcome.result.totals.items(), *outcome.result.warm_up.items()]
+    """The mean latency of the very requests that the server's figures are about, measured or not."""
+    series = [*outcome.result.totals.items(), *outcome.result.unmeasured.items()]
     hists = [one.hists[LATENCY] for (_, cls), one in series if cls.model == model and LATENCY in one.hists]
     count = sum(hist.total for hist in hists)
     return sum(hist.sum for hist in hists) / count if count else None

@@ -127,7 +127,7 @@ class _Ours:
 
 def _ours(result: StepResult) -> dict[str, _Ours]:
     found: dict[str, _Ours] = {flow.model: _Ours() for flow in result.step.flows if flow.model}
-    for part in (result.warm_up, result.totals):
+    for part in (result.unmeasured, result.totals):
         for (_, cls), series in part.items():
             if not cls.model:
                 continue

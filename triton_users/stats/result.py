@@ -59,8 +59,9 @@ class GeneratorResult:
 @dataclass(frozen=True, slots=True, eq=False)
 class StepResult:
     """``t0_ns`` and the trials' times are on the run's axis. ``totals`` and ``whole`` are the sums over the
-    measured trials, by (flow, class) and of all; ``warm_up`` is what arrived before them. ``lost`` counts
-    arrivals of the measured trials, ``gaps`` are (worker, seq) of windows that never came.
+    measured trials, by (flow, class) and of all; ``unmeasured`` is what arrived before them, and after them,
+    when a task that has begun goes on to its end. ``lost`` counts arrivals of the measured trials, ``gaps``
+    are (worker, seq) of windows that never came.
     """
 
     step: Step
@@ -68,7 +69,7 @@ class StepResult:
     trials: tuple[Trial, ...]
     totals: dict[Owner, Series]
     whole: Series
-    warm_up: dict[Owner, Series]
+    unmeasured: dict[Owner, Series]
     lost: int
     gaps: tuple[tuple[int, int], ...]
     generators: tuple[GeneratorResult, ...]

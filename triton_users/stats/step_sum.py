@@ -10,6 +10,7 @@ from triton_users.stats.histogram import percentile
 from triton_users.stats.merge import SeriesSum, merge_series
 from triton_users.stats.messages import Messages
 from triton_users.stats.result import GeneratorResult, Owner, StepResult, Trial
+from triton_users.stats.trials import NO_TRIAL
 from triton_users.stats.window import SEND_LAG, WARM_UP, Key, Series, Window
 from triton_users.step import Step
 
@@ -90,8 +91,7 @@ class StepSum:
             Trial(start, end, _of_trial(series, i), complete)
             for i, (start, end, complete) in enumerate(trial_bounds(step, t0_ns, stop_ns, seen))
         )
-        owners = sorted({owner for trial in trials for owner in trial.series})
-        totals = {o: merge_series(t.series[o] for t in trials if o in t.series) for o in owners}
+        totals = _by_owner(*(trial.series for trial in trials))
         whole = merge_series(totals.values())
         listed = tuple(sorted(gaps))
         missing = [worker for worker, _ in listed]
@@ -101,7 +101,7 @@ class StepSum:
             trials=trials,
             totals=totals,
             whole=whole,
-            warm_up=_of_trial(series, WARM_UP),
+            unmeasured=_by_owner(_of_trial(series, WARM_UP), _of_trial(series, NO_TRIAL)),
             lost=whole.lost,
             gaps=listed,
             generators=tuple(
@@ -110,6 +110,12 @@ class StepSum:
             ),
             messages=self._messages.listed(),
         )
+
+
+def _by_owner(*parts: Mapping[Owner, Series]) -> dict[Owner, Series]:
+    """The sum of all, owner by owner."""
+    owners = sorted({owner for part in parts for owner in part})
+    return {owner: merge_series(part[owner] for part in parts if owner in part) for owner in owners}
 
 
 def _of_trial(series: Mapping[Key, Series], trial: int) -> dict[Owner, Series]:
