@@ -295,6 +295,45 @@ def test_deadlines_of_the_run_and_of_a_call(peer: Peer) -> None:
     assert peer.resets == 0
 
 
+def test_a_deadline_holds_its_users_slot(peer: Peer) -> None:
+    """Whether the run's or the call's own: the server may still be at work on it."""
+    peer.answer = silent
+
+    def hurried(user: TaskUser) -> None:
+        user.infer(timeout_ns=300 * NS_PER_MS)
+
+    for task, timeout_ns in ((once, 300 * NS_PER_MS), (hurried, None)):
+        peer.answer = silent
+        peer.requests.clear()
+        with Rig(peer.url, timeout_ns=timeout_ns) as rig, Crowd(rig, task, 3) as crowd:
+            rig.begin(crowd.step(CLOSED, None, 1.0), 3)
+            rig.lease(0, LONG_S)
+            until(lambda: len(peer.requests) == 3 and not crowd.pool.calls)
+            gevent.sleep(0.1)
+            assert len(peer.requests) == 3, "a user whose stream is open sends no other request"
+            peer.answer = echo
+            answer_all(peer)
+            until(lambda: len(peer.requests) > 12)
+            windows, totals = rig.end()
+            assert failures(windows)["DEADLINE_EXCEEDED"] >= 3
+            assert totals["ok"] > 3
+    assert peer.resets == 0
+
+
+def test_the_cap_counts_streams_of_requests_given_up(peer: Peer) -> None:
+    peer.answer = silent
+    for load in (flow(CONSTANT, rate=200.0), tasks()):
+        peer.requests.clear()
+        with Rig(peer.url, timeout_ns=50 * NS_PER_MS, cap=10) as rig, Crowd(rig, once, 30) as crowd:
+            asked = crowd.step(CONSTANT, 200.0, 0.5) if load == tasks() else step(load, interval=0.5)
+            rig.begin(asked, 30)
+            rig.lease(0, 0.5)
+            rig.at(0.5)
+            assert len(peer.requests) == 10
+            windows, totals = rig.end(drain=0.2)
+            assert (totals["dropped"], failures(windows)) == (90, {"DEADLINE_EXCEEDED": 10})
+
+
 # Several requests of one user at once
 
 

@@ -129,7 +129,7 @@ class Engine:
 
     def room_for(self) -> int:
         """How many more requests this worker's share of the cap has room for."""
-        return self._cap - self.unfinished
+        return self._cap - sum([lane.occupied for lane in self._lanes])
 
     # Windows
 

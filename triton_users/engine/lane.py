@@ -48,6 +48,10 @@ class Lane(Protocol):
         """Scheduled and not yet ended."""
 
     @property
+    def occupied(self) -> int:
+        """What counts against the in-flight cap: unfinished, or given up and still open at the server."""
+
+    @property
     def unfinished(self) -> int:
         """What a drain waits for: in flight, and arrivals whose request is still being made."""
 

@@ -69,6 +69,7 @@ class Pool(Sender):
         self._noted_tags: list[int] = []
         """Requests scheduled that the recorder has not heard of, by arrival and tag."""
         self._t0 = 0
+        self._users = 0
         self._closed_loop = True
         self._open = False
         self._leased = Leased(self._open_gate)
@@ -99,6 +100,10 @@ class Pool(Sender):
     def unfinished(self) -> int:
         return self.calls + len(self._serving)
 
+    @property
+    def occupied(self) -> int:
+        return self.unfinished + self.channel.given_up
+
     # The step
 
     def begin(self, step: Step, t0_ns: int, worker: int) -> None:
@@ -128,6 +133,15 @@ class Pool(Sender):
         if connected:
             self._open_gate()
 
+    def room(self, now: int) -> None:
+        """A stream whose request was given up may have been what a user waits for."""
+        if self._gate:
+            self._open_gate()
+
+    def users(self, count: int) -> None:
+        self._users = count
+        self._open_gate()
+
     def stop(self, now: int) -> None:
         super().stop(now)
         self._leased.stop()
@@ -148,10 +162,6 @@ class Pool(Sender):
     def _note(self, arrival_ns: int, tag: int) -> None:
         self._noted_ns.append(arrival_ns)
         self._noted_tags.append(tag)
-
-    def close(self) -> None:
-        """The users stay, and what they wait for; the rest is made anew for the next step."""
-        super().close()
 
     # A user's turn
 
@@ -193,8 +203,13 @@ class Pool(Sender):
 
     def _may_send(self) -> bool:
         if self._closed_loop:
-            return self._leased.allows(now_ns()) and self.channel.ready
+            return self._leased.allows(now_ns()) and self.channel.ready and self._has_slot()
         return self._open and self._t0 <= now_ns()
+
+    def _has_slot(self) -> bool:
+        """The stream of a request that was given up holds its user's slot until it ends."""
+        given_up = self.channel.given_up
+        return not given_up or self.calls + given_up < self._users
 
     def _launch(self, chunk: Chunk, start: int, end: int, now: int) -> None:
         for at in range(start, end):

@@ -100,6 +100,10 @@ class Sender(Outcomes):
     def unfinished(self) -> int:
         return self.in_flight
 
+    @property
+    def occupied(self) -> int:
+        return self.channel.occupied
+
     def begin(self, step: Step, t0_ns: int, worker: int) -> None:
         assert self.flow.rate is not None
         stream = f"{step.index}/{self.flow.name}"

@@ -35,6 +35,10 @@ class Slots(Outcomes):
     def unfinished(self) -> int:
         return self.in_flight
 
+    @property
+    def occupied(self) -> int:
+        return self.channel.occupied
+
     def begin(self, step: Step, t0_ns: int, worker: int) -> None:
         self._numbered = Numbered(self._requests, self._seed, f"{step.index}/{self.flow.name}/{worker}")
         self._leased.begin(t0_ns)

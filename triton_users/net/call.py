@@ -36,6 +36,13 @@ class Ended(Protocol):
         """Called once, in the hub: gRPC status, the message (status 0) or the error's text."""
 
 
+def expired(entry: Any, sent_before_ns: int, end: bool) -> bool:
+    """Whether an entry that is a ticket, or answers to ``Ended``, is given up with what was sent before."""
+    if type(entry) is tuple:
+        return bool(entry[1] < sent_before_ns)
+    return entry.sent_ns < sent_before_ns and bool(entry.expires(end))
+
+
 class Call:
     """One call awaited by one greenlet. ``wait`` returns the message or raises RpcError."""
 

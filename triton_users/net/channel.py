@@ -14,7 +14,7 @@ from typing import Any
 import gevent
 
 from triton_users.clock import now_ns
-from triton_users.net.call import Call, grpc_timeout
+from triton_users.net.call import Call, expired, grpc_timeout
 from triton_users.net.connection import Connection
 from triton_users.net.errors import NO_ANSWER, ConnectionLost, RpcError
 from triton_users.net.listener import ControlOnly, Listener, report, tickets_of
@@ -94,14 +94,24 @@ class Channel:
             return self._current[0].in_flight
         return sum(c.in_flight for c in (*self._current, *self._retiring)) + len(self._held or ())
 
+    @property
+    def occupied(self) -> int:
+        """Open streams, those of requests given up as well, and requests held: what the server may still
+        have to do."""
+        current = self._current
+        if len(current) == 1 and not self._retiring and not self._held:
+            return len(current[0].live)
+        return sum(len(c.live) for c in (*current, *self._retiring)) + len(self._held or ())
+
+    @property
+    def given_up(self) -> int:
+        """Open streams whose requests have been given up."""
+        return sum([c.expired for c in self._current]) + sum([c.expired for c in self._retiring])
+
     def vacant(self, slots: int) -> int:
         """How many of so many slots may send now; none without a connection. The stream of a request that
         was given up holds its slot until it ends."""
-        current = self._current
-        if len(current) == 1 and not self._retiring and not self._held:
-            return slots - len(current[0].live)
-        held = sum(len(c.live) for c in (*current, *self._retiring)) + len(self._held or ())
-        return slots - held if self.ready else 0
+        return slots - self.occupied if self.ready else 0
 
     # Connecting
 
@@ -229,7 +239,7 @@ class Channel:
         """The connection with the fewest requests in flight."""
         current = self._current
         while current:
-            best = current[0] if len(current) == 1 else min(current, key=_load)
+            best = current[0] if len(current) == 1 else min(current, key=lambda one: len(one.live))
             if best.usable:
                 return best
             # It lets what is in flight finish, and takes no more.
@@ -336,7 +346,7 @@ class Channel:
             held, self._held = self._held, []
             old = []
             for pair in held:
-                if _expired(pair[1], sent_before_ns, end):
+                if expired(pair[1], sent_before_ns, end):
                     old.append(pair[1])
                 else:
                     self._held.append(pair)
@@ -385,13 +395,3 @@ class Channel:
             self._expiry = None
         for connection in self._all():
             connection.close("closed by the client")
-
-
-def _load(connection: Connection) -> int:
-    return len(connection.live)
-
-
-def _expired(entry: Any, sent_before_ns: int, end: bool) -> bool:
-    if type(entry) is tuple:
-        return bool(entry[1] < sent_before_ns)
-    return entry.sent_ns < sent_before_ns and bool(entry.expires(end))
