@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.real.locust_process import ROOT, LocustProcess
+from tests.real.server_caller import PlainCaller
 from triton_users import demo
+from triton_users.server.control import Control
 from triton_users.server.embedded import EmbeddedTriton
 
 AT_ONCE = 4
@@ -187,9 +191,26 @@ def odd_triton(usable_triton: None, tmp_path: Path) -> EmbeddedTriton:
 
 
 def test_with_a_server(odd_triton: EmbeddedTriton, tmp_path: Path) -> None:
-    from tests.real.server_caller import PlainCaller
-    from triton_users.server.control import Control
-
     with odd_triton as server:
         server.wait_ready(lambda: Control(PlainCaller(server.url)).live())
         refused(WITH_A_SERVER, tmp_path, HOST=server.url, HTTP=server.http_url)
+
+
+@pytest.mark.parametrize("leave", ["stop", "freeze"])
+def test_a_server_that_leaves_while_its_model_is_waited_for(
+    odd_triton: EmbeddedTriton, tmp_path: Path, leave: str
+) -> None:
+    """As one does that cannot load a model: no traceback, and not the exit code of failed requests."""
+    with odd_triton as server:
+        server.wait_ready(lambda: Control(PlainCaller(server.url)).live())
+        assert server.pid is not None
+        arguments = ("-H", server.url, "-m", "broken", "--wait-ready", "4s")
+        with LocustProcess(tmp_path, *arguments) as run:
+            run.says("waiting for model broken")
+            if leave == "stop":
+                server.stop()
+            else:
+                os.kill(server.pid, signal.SIGSTOP)
+            check(run, Case("", [f"no Triton answers at {server.url} after 4 s"]))
+            if leave == "freeze":
+                os.kill(server.pid, signal.SIGCONT)

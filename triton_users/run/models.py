@@ -17,11 +17,15 @@ from triton_users.inputs import (
 from triton_users.net import Channel
 from triton_users.options.settings import Settings
 from triton_users.server.control import Control
+from triton_users.units import NS_PER_S
+
+ASK_NS = 10 * NS_PER_S
+"""For an answer: a server that is frozen must not hold up what waits for it."""
 
 
 def read_spec(channel: Channel, model: str, version: str) -> ModelSpec:
     """The model's tensors, asked of the server. Raises RpcError, InputError."""
-    control = Control(channel)
+    control = Control(channel, ASK_NS)
     return model_spec(control.metadata(model, version), control.config(model, version), version)
 
 

@@ -22,6 +22,7 @@ from triton_users.units import NS_PER_S
 Tell = Callable[[str], None]
 PROBE_NS = NS_PER_S
 ASK_NS = 2 * NS_PER_S
+AGAIN_S = 0.1
 
 
 class Target:
@@ -43,9 +44,8 @@ class Target:
         self._made: list[Path] = []
         self.url = host or ""
         self.channel: Channel
-        self.control: Control
         self.ask: Control
-        """Control calls that give up soon, for a server under load."""
+        """Control calls that give up soon, for a server under load, or frozen."""
 
     # Start
 
@@ -55,10 +55,8 @@ class Target:
         if self.embedded:
             self._start_embedded(wait_ns)
         self.channel = Channel(self.url)
-        self.control = Control(self.channel)
         self.ask = Control(self.channel, ASK_NS)
         self._wait(deadline, wait_ns)
-        self.name, self.version, self.extensions = self.control.server_metadata()
 
     def again(self, wait_ns: int) -> None:
         """Before another run: wait until it answers, a dead embedded one anew. Raises RunError."""
@@ -66,9 +64,18 @@ class Target:
         self._wait(now_ns() + wait_ns, wait_ns)
 
     def _wait(self, deadline: int, wait_ns: int) -> None:
-        self._wait_answer(deadline, wait_ns)
-        for model in self.models:
-            self._wait_model(model, deadline, wait_ns)
+        while True:
+            self._wait_answer(deadline, wait_ns)
+            try:
+                for model in self.models:
+                    self._wait_model(model, deadline, wait_ns)
+                self.name, self.version, self.extensions = self.ask.server_metadata()
+            except RpcError as error:  # it has gone away meanwhile, or answers this with an error
+                if now_ns() >= deadline:
+                    raise self._silent(error, wait_ns) from error
+                gevent.sleep(AGAIN_S)
+            else:
+                return
 
     def _start_embedded(self, wait_ns: int) -> None:
         if (problem := embedded.available()) is not None:
@@ -125,10 +132,7 @@ class Target:
             except RpcError as error:
                 left = deadline - now_ns()
                 if left <= 0:
-                    raise RunError(
-                        f"no Triton answers at {self.url} after {wait_ns / NS_PER_S:g} s ({error.message}). "
-                        "Is it running, and is this its gRPC port (usually 8001)? --wait-ready waits longer."
-                    ) from error
+                    raise self._silent(error, wait_ns) from error
                 if now_ns() - told >= NS_PER_S:
                     told = now_ns()
                     self._tell(f"waiting for {self.url}: {error.message} ({left / NS_PER_S:.0f} s left)")
@@ -136,10 +140,16 @@ class Target:
             else:
                 return
 
+    def _silent(self, error: RpcError, wait_ns: int) -> RunError:
+        return RunError(
+            f"no Triton answers at {self.url} after {wait_ns / NS_PER_S:g} s ({error.message}). "
+            "Is it running, and is this its gRPC port (usually 8001)? --wait-ready waits longer."
+        )
+
     def _wait_model(self, model: str, deadline: int, wait_ns: int) -> None:
         told = 0
-        while not self.control.model_ready(model):
-            known = self.control.repository_index()
+        while not self.ask.model_ready(model):
+            known = self.ask.repository_index()
             if model not in known:
                 raise RunError(f"{self.url} has no model {model!r}. It has: {', '.join(known) or 'none'}.")
             left = deadline - now_ns()
@@ -151,7 +161,7 @@ class Target:
             if now_ns() - told >= NS_PER_S:
                 told = now_ns()
                 self._tell(f"waiting for model {model} to be ready ({left / NS_PER_S:.0f} s left)")
-            gevent.sleep(0.1)
+            gevent.sleep(AGAIN_S)
 
     def spec(self, model: str, version: str) -> ModelSpec:
         """The model's tensors. Raises RunError, InputError."""
