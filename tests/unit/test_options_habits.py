@@ -18,6 +18,7 @@ from triton_users.options.habits import perf_analyzer_habits
         ("-H Authorization:secret", "-H Authorization:…: -H is the server's address here (--host HOST:8001); request headers cannot be set, so leave it out"),
         ("-f out.csv", "-f out.csv: -f is the locustfile here; each run writes summary.csv into the folder --results"),
         ("-s 10%", "-s 10%: -s is --stop-timeout in seconds here; Perf Analyzer's --stability-percentage does not exist, so leave it out"),
+        ("-s 10 --concurrency-range 1:4", "-s 10: -s is --stop-timeout in seconds here; Perf Analyzer's --stability-percentage does not exist, so leave it out"),
         ("-l 100", "-l 100: -l lists the user classes here; the latency budget is --latency-threshold 100ms"),
         ("-l 1.5s", "-l 1.5s: -l lists the user classes here; the latency budget is --latency-threshold 1.5s"),
         ("-t 1:4", "-t 1:4: -t is --run-time here; concurrencies are --concurrency-range 1:4"),

@@ -79,7 +79,6 @@ def test_the_table_and_settings_have_the_same_fields_and_defaults() -> None:
         ("--realtime", "realtime", True),
         ("--connections 4", "connections", 4),
         ("-u 4", "users", 4),
-        ("-r 2.5", "spawn_rate", 2.5),
         ("-t 1m30s", "run_time_ns", 90 * S),
         ("--exit-code-on-error 0", "exit_code_on_error", 0),
         ("-H grpc://server", "host", "server:8001"),
@@ -91,6 +90,10 @@ def test_the_table_and_settings_have_the_same_fields_and_defaults() -> None:
 )
 def test_each_option_sets_its_field_and_no_other(line: str, field: str, value: object) -> None:
     assert read(line) == replace(Settings(), **{field: value})
+
+
+def test_users_come_at_a_rate() -> None:
+    assert read("-u 4 -r 2.5") == replace(Settings(), users=4, spawn_rate=2.5)
 
 
 def test_the_parser_gives_only_what_a_message_can_carry() -> None:

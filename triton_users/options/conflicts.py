@@ -54,11 +54,13 @@ def _users_or_range(given: dict[str, Any], faults: list[Fault]) -> None:
                 f"leave out -u, or the range, or write --concurrency-range {given['users']}",
             )
         )
-    if ranges and "spawn_rate" in given:
+    if "spawn_rate" in given and (ranges or "users" not in given):
         faults.append(
             Fault(
                 "--spawn-rate",
-                "-r is how fast Locust starts users, and a range has no use for it",
+                "-r is how fast Locust starts the users of -u, and a range has no use for it"
+                if ranges
+                else "-r is how fast Locust starts the users of -u, which is not given",
                 "leave out -r (Perf Analyzer's -r, --max-trials, does not exist here)",
             )
         )

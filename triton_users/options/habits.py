@@ -5,26 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+_RANGES = ("--concurrency-range", "--request-rate-range")
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 def perf_analyzer_habits(argv: Sequence[str]) -> list[str]:
     """One sentence for each option of ``argv`` (without the program) that was meant for Perf Analyzer.
 
-    Each names what to write instead. Values of -H are never quoted: headers carry secrets. -r (a number in
-    both programs) is told by standing beside a range: see option_conflicts.
+    Each names what to write instead. Values of -H are never quoted: headers carry secrets. -s, a number in
+    both programs, is told by standing beside a range; so is -r, see ``conflicts``.
     """
     messages = []
     arguments = list(argv)
     if "--" in arguments:
         arguments = arguments[: arguments.index("--")]
+    ranged = any(argument.startswith(_RANGES) for argument in arguments)
     for position, argument in enumerate(arguments):
         hint = _HABITS.get(argument[:2])
         if hint is None:
             continue
         glued = argument[2:].removeprefix("=")
         following = arguments[position + 1] if position + 1 < len(arguments) else ""
-        if message := hint(glued or following):
+        value = glued or following
+        if argument[:2] == "-s" and not ranged and not value.endswith("%"):
+            continue
+        if message := hint(value):
             messages.append(message)
     return messages
 
@@ -54,7 +59,7 @@ def _csv(value: str) -> str | None:
 
 
 def _stability(value: str) -> str | None:
-    if not value.endswith("%"):
+    if not _NUMBER.fullmatch(value.removesuffix("%")):
         return None
     return (
         f"-s {value}: -s is --stop-timeout in seconds here; Perf Analyzer's --stability-percentage "

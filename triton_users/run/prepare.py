@@ -33,12 +33,20 @@ def triton_classes(user_classes: Sequence[Any], base: type) -> dict[str, Any]:
 
 
 def class_defaults(classes: UserClasses) -> dict[str, Any]:
-    """What the user classes give for options and for the host."""
+    """What the user classes give for options and for the host. Raises RunError where two of them differ: a
+    run has one plan and one server."""
     defaults: dict[str, Any] = {}
-    for cls in classes.values():
-        defaults |= dict(cls.options)
-        if cls.host:
-            defaults["host"] = cls.host
+    owners: dict[str, str] = {}
+    for name, cls in classes.items():
+        for key, value in {**cls.options, **({"host": cls.host} if cls.host else {})}.items():
+            if key in defaults and defaults[key] != value:
+                raise RunError(
+                    f"{owners[key]} and {name} give different values for {key}: {defaults[key]!r} and "
+                    f"{value!r}. A run has one plan and one server: say it in one of them, or measure them "
+                    "by locustfiles of their own."
+                )
+            defaults[key] = value
+            owners[key] = name
     return defaults
 
 
