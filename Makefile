@@ -1,6 +1,6 @@
 # The first of these that runs, is new enough and can make an environment.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
-	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo $$python && break; done)
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -14,11 +14,12 @@ help: ## What can be made here
 setup: $(STAMP) ## Make .venv and install everything into it
 
 $(STAMP): pyproject.toml requirements-dev.lock
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 with venv is needed (Debian: apt install python3-venv), or make PYTHON=..." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 with venv is needed (Debian: apt install python3-venv libpython3-dev), or make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		--config-settings editable_mode=compat -e .  # a plain path: sees packages made later
+	@$(BIN)/python -c 'from triton_users.server.installed import available; print(available() or "", end="")'
 	@touch $@
 
 run: $(STAMP) ## The main job: start a real Triton, measure the super-resolution model, print the table

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-WAYS_ON = (
-    "pip install 'triton-users[embedded]' on Linux x86-64 or aarch64 with Python 3.11 or 3.12 brings one, "
-    "or give -H HOST:8001 for a Triton of your own"
+INSTALL = (
+    "pip install 'triton-users[embedded]' on Linux x86-64 or aarch64 with Python 3.11 or 3.12 brings one"
 )
+OWN = "or give -H HOST:8001 for a Triton of your own"
 
 
 class ServerError(RuntimeError):
@@ -47,7 +47,7 @@ class Installation:
 def available() -> str | None:
     """None where an embedded Triton can run, else one sentence that says why not and names both ways on."""
     found = _find()
-    return None if isinstance(found, Installation) else f"no embedded Triton here, {found}: {WAYS_ON}"
+    return None if isinstance(found, Installation) else f"no embedded Triton here, {found}, {OWN}"
 
 
 def installation() -> Installation:
@@ -59,20 +59,23 @@ def installation() -> Installation:
 
 
 def _find() -> Installation | str:
-    """The installation, or why there is none (a part of a sentence)."""
+    """The installation, or why there is none and what brings one (a part of a sentence)."""
     if sys.platform != "linux":
-        return "since Triton's servers are for Linux"
+        return f"since Triton's servers are for Linux: {INSTALL}"
     # find_spec does not import the package: that would cost a second and pull in its own server.
     spec = importlib.util.find_spec("pytriton")
     if spec is None or not spec.submodule_search_locations:
-        return "since nvidia-pytriton is not installed"
+        return f"since nvidia-pytriton is not installed: {INSTALL}"
     package = Path(spec.submodule_search_locations[0])
     server = package / "tritonserver"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     library = sysconfig.get_config_var("INSTSONAME") or ""
     libdir = next((path for path in _library_folders() if (path / library).is_file()), None)
     if libdir is None or ".so" not in library:
-        return f"since this Python has no shared library (libpython{version}.so) for Triton's Python backend"
+        return (
+            f"since Triton's Python backend needs libpython{version}.so, which Debian and Ubuntu pack apart "
+            "from Python: apt install libpython3-dev brings it"
+        )
     found = Installation(
         binary=server / "bin" / "tritonserver",
         python_backend=server / "backends" / "python",
@@ -83,7 +86,9 @@ def _find() -> Installation | str:
     missing = [
         path for path in (found.binary, found.python_backend, found.stub, found.caches) if not path.exists()
     ]
-    return f"since nvidia-pytriton lacks {missing[0].relative_to(package)}" if missing else found
+    if missing:
+        return f"since nvidia-pytriton lacks {missing[0].relative_to(package)}: {INSTALL}"
+    return found
 
 
 def _library_folders() -> Iterator[Path]:
