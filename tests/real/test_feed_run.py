@@ -101,6 +101,45 @@ def test_the_database_has_what_the_summary_has(
         assert secret not in path.read_text(errors="replace"), path
 
 
+NO_MORE_INPUTS = """
+import itertools
+import numpy as np
+from triton_users import TritonUser
+calls = itertools.count()
+class Mine(TritonUser):
+    model = "identity_16"
+    def inputs(rng, batch):
+        if next(calls) > 9:
+            raise RuntimeError("no more inputs")
+        return {"INPUT0": np.zeros((batch, 16), np.float32)}
+"""
+"""The master looks at one of them; the worker, which needs more, cannot take part."""
+
+
+def test_a_refused_run_leaves_nothing_in_the_database(
+    triton: EmbeddedTriton, influx: Influx, tmp_path: Path
+) -> None:
+    with LocustProcess(
+        tmp_path / "run", "-H", triton.url, *influx.arguments, locustfile=NO_MORE_INPUTS
+    ) as run:
+        assert run.wait() == 2, run.output
+        run.gone()
+    assert "the run cannot start" in run.output and "no more inputs" in run.output
+    assert not list(run.results.glob("*"))
+    assert influx.everything() == []
+
+
+def test_a_refusal_waits_for_no_database(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    target = ("--influx-url", "http://127.0.0.1:9", "--influx-bucket", "load")
+    with LocustProcess(tmp_path / "run", "-H", triton.url, *target, locustfile=NO_MORE_INPUTS) as run:
+        run.until(lambda: bool(list(run.results.glob("*"))), "a results folder")
+        begun = time.monotonic()
+        assert run.wait() == 2, run.output
+        assert time.monotonic() - begun < 10, run.output
+    assert "the run cannot start" in run.output
+    assert "InfluxDB" not in run.output, "there is nothing to replay"
+
+
 def outage(influx: Influx, run: LocustProcess, after_s: float, for_s: float) -> None:
     """Kills the database when the load has begun, and starts it again (here: it dies with its thread)."""
     run.says("measuring")

@@ -83,8 +83,8 @@ class Record:
         self._reserve = Reserve(self.folder.path / ".reserve")
         target = influx_target(settings)
         self.diary = Diary(self._spool, voice, FeedChild(self.folder, target) if target else None)
-        self.diary.run_start(run_id, redact_command(self.command))
-        self.diary.start_feed()
+        self._id = run_id
+        self._begun = False
         self._listeners: list[OnLine] = [voice.line]
         self._agent: AgentChild | None = None
 
@@ -92,6 +92,13 @@ class Record:
         """Start the agent; it ends with the record."""
         self._agent = agent
         agent.start()
+
+    def begin(self) -> None:
+        """The run can no longer be refused: it goes to the database, too. Twice does no harm."""
+        if not self._begun:
+            self._begun = True
+            self.diary.run_start(self._id, redact_command(self.command))
+            self.diary.start_feed()
 
     def listen(self, on_line: OnLine) -> None:
         """Call ``on_line`` with every merged line from now on."""
@@ -143,17 +150,17 @@ class Record:
         self._write(self.timeline.flush())
 
     def discard(self, refusal: str) -> None:
-        """Nothing was measured: leave nothing behind but the reason."""
+        """The run has not begun: leave nothing behind but the reason."""
+        self.voice.error(refusal)
         self._dismiss()
         self._spool.close()
-        self.diary.finish_feed()
         shutil.rmtree(self.folder.path, ignore_errors=True)
-        self.voice.error(refusal)
 
     def close(self, outcome: RunOutcome) -> RunOutcome:
         """Write the final files; what cannot be written is a problem to be told, not an end. The outcome,
         with what is missing in the results as a reason."""
         self._dismiss()
+        self.begin()  # also a run that was stopped before its first step is in the database as in its folder
         self._write(self.timeline.flush())
         self.diary.run_end(outcome)
         self._spool.close()

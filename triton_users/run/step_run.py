@@ -75,6 +75,7 @@ class StepRun:
         leading = talk.leading = Leading(step)
         self._wait(self.place, "Locust's users did not come", PREPARE_NS)
         self._prepared()
+        self.record.begin()
         view = ServerView(self.target, step)
         view.before()
         leading.t0_ns = t0 = talk.now + LEAD_NS
