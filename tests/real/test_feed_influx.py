@@ -143,6 +143,19 @@ def test_a_second_is_in_the_database_within_two(
     assert not list(folder.path.glob("feed.*"))
 
 
+def test_not_all_is_written_where_points_were_refused_and_a_line_is_damaged(
+    influx: Influx, folder: ResultsFolder, following: FeedChild
+) -> None:
+    at = json.loads(folder.run_json.read_text())["zero_wall_ns"]
+    influx.write(f'load,run=other users="many" {at}')
+    with folder.windows.open("a") as file:
+        file.write("damaged\n")
+    given_up, last = following.finish(lines_in(folder))
+    assert "refused for good: " in given_up and "1 lines of the spool cannot be read" in given_up
+    assert str(folder.path / "rejected.jsonl") in given_up
+    assert "points are written, all but" in last and "refused points and 1 unreadable lines" in last
+
+
 def test_an_outage_is_told_and_made_up_for(
     influx: Influx, folder: ResultsFolder, following: FeedChild
 ) -> None:

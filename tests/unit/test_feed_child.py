@@ -14,9 +14,9 @@ from triton_users.options.faults import OptionError
 from triton_users.options.settings import Settings
 from triton_users.options.table import OPTIONS
 from triton_users.run.reserve import SIZE, Reserve
-from triton_users.sinks.feed_child import Watch
 from triton_users.sinks.feed_status import SIZE as STATUS_SIZE
 from triton_users.sinks.feed_status import FeedStatus, StatusFile
+from triton_users.sinks.feed_watch import Watch
 from triton_users.sinks.influx_target import InfluxTarget
 from triton_users.units import NS_PER_S
 
@@ -54,6 +54,22 @@ def test_refused_points_are_named_with_where_they_are_kept() -> None:
     (said,) = watch.news(status, 1, 0)
     assert "3 points refused for good: field type conflict; kept in results/x/rejected.jsonl" in said
     assert list(watch.news(status, 1, 0)) == []
+
+
+def test_lines_that_cannot_be_read_and_points_kept_nowhere_are_told() -> None:
+    watch = Watch(Path("rejected.jsonl"))
+    status = FeedStatus(unreadable=2)
+    assert list(watch.given_up(status)) == [
+        "InfluxDB: 2 lines of the spool cannot be read; kept in rejected.jsonl"
+    ]
+    status.rejected, status.rejected_reason, status.unreadable, status.unkept = 5, "too old", 3, 4
+    (said,) = watch.given_up(status)
+    assert said == (
+        "InfluxDB: 5 points refused for good: too old; 1 lines of the spool cannot be read; "
+        "4 of them could not be kept in rejected.jsonl: is the disk full?"
+    )
+    assert list(watch.given_up(status)) == []
+    assert status.missing == "5 refused points and 3 unreadable lines"
 
 
 def test_the_status_file_never_grows(tmp_path: Path) -> None:

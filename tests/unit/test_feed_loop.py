@@ -222,6 +222,13 @@ def test_a_damaged_line_costs_itself_alone(folder: ResultsFolder) -> None:
     assert "line 2" in str(scene.kept()[0]["reason"])
 
 
+def test_what_is_kept_nowhere_is_counted(folder: ResultsFolder) -> None:
+    scene = Scene(folder, lambda lines: Refused(400, "points beyond retention policy", len(lines)))
+    scene.rejected.mkdir()  # nothing can be written there
+    assert scene.run()
+    assert scene.told[-1].unkept == scene.told[-1].rejected > 20
+
+
 def test_again_changes_nothing(folder: ResultsFolder) -> None:
     scene = Scene(folder, lambda lines: None)
     assert scene.run()

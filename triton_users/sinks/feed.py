@@ -69,7 +69,7 @@ class Feed:
 
     def _deliver(self, batch: Batch) -> bool:
         for reason in batch.unreadable:
-            self._rejected.keep([""], 0, reason)
+            self._give_up([""], 0, reason)
             self.status.unreadable += 1
         parts = [batch.points] if batch.points else []
         while parts:
@@ -108,12 +108,16 @@ class Feed:
         may be written already; writing them again changes nothing."""
         self._answered()
         if len(part) == 1 or (refused.dropped == len(part) and not refused.too_large):
-            self._rejected.keep(part, refused.status, refused.reason)
+            self._give_up(part, refused.status, refused.reason)
             self.status.rejected += len(part)
             self.status.rejected_reason = refused.reason
             return []
         middle = len(part) // 2
         return [part[middle:], part[:middle]]
+
+    def _give_up(self, points: list[str], status: int, reason: str) -> None:
+        self._rejected.keep(points, status, reason)
+        self.status.unkept = self._rejected.lost
 
     def _wait(self, unavailable: Unavailable) -> bool:
         """Whether to try again; returns when it is time to."""

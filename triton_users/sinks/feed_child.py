@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-from triton_users.clock import Clock, now_ns, wall_ns, wall_text
+from triton_users.clock import Clock, now_ns
 from triton_users.process import Child, spawn
 from triton_users.sinks.feed_status import FeedStatus, StatusFile
+from triton_users.sinks.feed_watch import Watch
 from triton_users.sinks.folder import ResultsFolder
 from triton_users.sinks.influx_target import InfluxTarget
-from triton_users.units import NS_PER_S, format_count, format_duration
+from triton_users.units import NS_PER_S, format_count
 
 LOOK_NS = NS_PER_S
 """Between two looks at how the feed fares."""
-REPEAT_NS = 30 * NS_PER_S
-"""Between two lines about one and the same outage."""
-PATIENCE_NS = 2 * NS_PER_S
-"""An outage that is over sooner is not worth a line."""
 GRACE_S = 2.0
 
 
@@ -69,9 +64,13 @@ class FeedChild:
         child, self._child = self._child, None
         child.stop(self.target.drain_ns / NS_PER_S + GRACE_S)
         status = self._status.read() or FeedStatus()
-        said = list(self._watch.refusals(status))
+        said = list(self._watch.given_up(status))
         if status.lines >= lines:
-            said.append(f"InfluxDB: all is written, {format_count(status.points)} points")
+            written = f"{format_count(status.points)} points"
+            if status.missing:
+                said.append(f"InfluxDB: {written} are written, all but {status.missing}")
+            else:
+                said.append(f"InfluxDB: all is written, {written}")
             self._clear()
         else:
             waiting = f"{format_count(lines - status.lines)} of {format_count(lines)} lines are not written"
@@ -89,39 +88,3 @@ class FeedChild:
 
     def _how_to_replay(self) -> str:
         return f"Write it later by:\n  {self.target.replay_command(self._folder.path)}"
-
-
-class Watch:
-    """Turns the feed's status into the few lines that are worth saying."""
-
-    def __init__(self, rejected: Path) -> None:
-        self._rejected = rejected
-        self._told_refused = 0
-        self._since: int | None = None
-        self._told = 0
-
-    def news(self, status: FeedStatus, lines: int, now: int) -> Iterator[str]:
-        """What to say of ``status`` when the spool has ``lines``."""
-        yield from self.refusals(status)
-        since = status.failing_since_ns
-        waiting = f"{format_count(max(lines - status.lines, 0))} lines wait in the results folder"
-        if since is None:
-            if self._since is not None:
-                outage = format_duration((now - self._since) // NS_PER_S * NS_PER_S)
-                yield f"InfluxDB: written again after {outage}; {waiting}"
-            self._since = None
-        elif now - since >= PATIENCE_NS and (self._since is None or now - self._told >= REPEAT_NS):
-            self._since = since if self._since is None else self._since
-            self._told = now
-            begun = wall_text(wall_ns() - max(now - since, 0))[11:19]
-            yield f"InfluxDB: nothing written since {begun} UTC: {status.reason}; {waiting}"
-
-    def refusals(self, status: FeedStatus) -> Iterator[str]:
-        """Points that were refused for good since the last time."""
-        new = status.rejected - self._told_refused
-        if new > 0:
-            self._told_refused = status.rejected
-            yield (
-                f"InfluxDB: {format_count(new)} points refused for good: {status.rejected_reason}; "
-                f"kept in {self._rejected}"
-            )

@@ -16,6 +16,7 @@ from triton_users.sinks.feed_batches import Batches
 from triton_users.sinks.feed_end import End, signalled_sleep
 from triton_users.sinks.feed_rejected import Rejected
 from triton_users.sinks.feed_status import FeedStatus, StatusFile
+from triton_users.sinks.feed_watch import Watch
 from triton_users.sinks.folder import ResultsError, ResultsFolder
 from triton_users.sinks.influx_target import DRAIN_NS, TOKEN_VARIABLE, InfluxTarget, TargetError
 from triton_users.sinks.influx_write import InfluxWriter
@@ -82,7 +83,7 @@ def _run(options: argparse.Namespace, *, replay: bool, status: StatusFile | None
         told(work.status)
     if replay:
         _print(work.status, complete, rejected, target)
-    return ALL_WRITTEN if complete and not work.status.rejected and not work.status.unreadable else NOT_ALL
+    return ALL_WRITTEN if complete and not work.status.missing else NOT_ALL
 
 
 def _ask(end: End) -> None:
@@ -126,10 +127,8 @@ def _print(status: FeedStatus, complete: bool, rejected: Rejected, target: Influ
         print(f"InfluxDB has {points}, in {target.bucket} at {target.url}")
     else:
         print(f"InfluxDB has {points}, and not the rest: {status.reason}. Replay again to write it.")
-    if status.rejected:
-        print(f"refused for good: {status.rejected} points ({status.rejected_reason}); see {rejected.path}")
-    if status.unreadable:
-        print(f"not readable: {status.unreadable} lines; see {rejected.path}")
+    for text in Watch(rejected.path).given_up(status):
+        print(text)
 
 
 def _parser(command: str, text: str) -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from triton_users.sinks.redact import redact_text
+from triton_users.units import format_count
 
 SIZE = 4096
 _MAX_TEXT = 300
@@ -20,7 +21,8 @@ _MAX_TEXT = 300
 @dataclass(slots=True)
 class FeedStatus:
     """``lines`` of the spool and ``points`` are written; ``rejected`` points were refused for good, last for
-    ``rejected_reason``. ``failing_since_ns`` (this machine's monotonic clock): since when nothing could be
+    ``rejected_reason``, ``unreadable`` lines made no points, and ``unkept`` of both are in no file either.
+    ``failing_since_ns`` (this machine's monotonic clock): since when nothing could be
     written, for ``reason``; None while all is well."""
 
     lines: int = 0
@@ -28,8 +30,15 @@ class FeedStatus:
     rejected: int = 0
     rejected_reason: str = ""
     unreadable: int = 0
+    unkept: int = 0
     failing_since_ns: int | None = None
     reason: str = ""
+
+    @property
+    def missing(self) -> str:
+        """What the database will never have, in words; empty if it has all that was read."""
+        counts = ((self.rejected, "refused points"), (self.unreadable, "unreadable lines"))
+        return " and ".join(f"{format_count(count)} {what}" for count, what in counts if count)
 
     def failing(self, reason: str, now_ns: int) -> None:
         """An attempt has failed."""
