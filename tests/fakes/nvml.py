@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+Fault = str | tuple[Any, ...]
 
 
 class NVMLError(Exception):
@@ -41,12 +43,12 @@ class PlayedNvml:
 
 
 class MadeUpNvml:
-    """Two GPUs that work; ``faults`` maps a function's name to the code that it fails with."""
+    """Two GPUs that work; ``faults`` maps a function, or (function, GPU), to the code it fails with."""
 
     NVMLError = NVMLError
 
-    def __init__(self, faults: dict[str, int] | None = None, count: int = 2) -> None:
-        self.faults = dict(faults or {})
+    def __init__(self, faults: Mapping[Fault, int] | None = None, count: int = 2) -> None:
+        self.faults: dict[Fault, int] = dict(faults or {})
         self.count = count
         self.calls: list[str] = []
         self.figures = (
@@ -74,8 +76,9 @@ class MadeUpNvml:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
             self.calls.append(name)
-            if name in self.faults:
-                raise NVMLError(self.faults[name])
+            for fault in (name, (name, *arguments[:1])):
+                if fault in self.faults:
+                    raise NVMLError(self.faults[fault])
             return self._answers[name](*arguments)
 
         return call

@@ -144,13 +144,16 @@ def test_a_second_is_in_the_database_within_two(
 
 
 def test_not_all_is_written_where_points_were_refused_and_a_line_is_damaged(
-    influx: Influx, folder: ResultsFolder, following: FeedChild
+    influx: Influx, folder: ResultsFolder
 ) -> None:
     at = json.loads(folder.run_json.read_text())["zero_wall_ns"]
     influx.write(f'load,run=other users="many" {at}')
     with folder.windows.open("a") as file:
         file.write("damaged\n")
-    given_up, last = following.finish(lines_in(folder))
+    child = FeedChild(folder, influx.target())
+    child.start()
+    written(folder, lines_in(folder), 20)
+    given_up, last = child.finish(lines_in(folder))
     assert "refused for good: " in given_up and "1 lines of the spool cannot be read" in given_up
     assert str(folder.path / "rejected.jsonl") in given_up
     assert "points are written, all but" in last and "refused points and 1 unreadable lines" in last

@@ -27,8 +27,8 @@ LIMIT_S = 20.0
 class Made:
     """A sensor that does what it is told: ``script`` has a function for each call of ``sample``."""
 
-    def __init__(self, source: str, *script: Callable[[], None], absent: str = "") -> None:
-        self.source, self.absent = source, absent
+    def __init__(self, source: str, *script: Callable[[], None], absent: str = "", fault: str = "") -> None:
+        self.source, self.absent, self.fault = source, absent, fault
         self.script = list(script)
         self.opened = self.closed = self.sampled = 0
 
@@ -41,7 +41,8 @@ class Made:
         self.sampled += 1
         if self.script:
             self.script.pop(0)()
-        return [Reading({}, {"users": float(self.sampled)})]
+        lost = [Reading({"gpu": "0"}, {}, fault=self.fault)] if self.fault else []
+        return [Reading({}, {"users": float(self.sampled)}), *lost]
 
     def close(self) -> None:
         self.closed += 1
@@ -116,6 +117,17 @@ def test_each_sensor_fails_alone_with_one_line_and_comes_back() -> None:
     count = len(heard.all)
     time.sleep(0.05)
     assert len(heard.all) == count
+
+
+def test_a_part_that_fails_is_told_once_and_the_others_go_on() -> None:
+    heard, sensor = Heard(), Made("made", fault="GPU 0: lost")
+    sampler = Sampler("box", [Scheduled(sensor, 10 * MS)], heard, zero_ns=now_ns())
+    sampler.start()
+    until(lambda: len(heard.samples("made")) > 5)
+    sampler.stop()
+    assert sensor.opened == 1
+    assert heard.notes("made") == [("failed", "GPU 0: lost"), ("here", "")]
+    assert all(sample.values for sample in heard.samples("made"))
 
 
 def test_samples_stand_at_whole_intervals_of_the_axis() -> None:

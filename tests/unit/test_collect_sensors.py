@@ -254,6 +254,13 @@ def test_rails_and_load_of_a_jetson(tmp_path: Path) -> None:
     assert (load.labels, load.values) == ({"gpu": "0"}, {"gpu_utilization_ratio": 0.734})
     (tmp_path / "class/hwmon/hwmon3/curr1_input").unlink()  # a rail that cannot be read now
     assert [one.labels.get("rail") for one in sensor.sample(S)] == ["VDD_CPU_GPU_CV", None]
+    (tmp_path / "devices/platform/17000000.gpu/load").unlink()
+    rail, load = sensor.sample(2 * S)
+    assert rail.values and not load.values
+    assert load.fault.startswith("the GPU's load: No such file or directory: ")
+    (tmp_path / "class/hwmon/hwmon3/curr2_input").unlink()
+    with pytest.raises(OSError, match="No such file"):
+        list(sensor.sample(3 * S))
 
 
 def test_what_is_no_jetson(tmp_path: Path) -> None:
@@ -316,13 +323,31 @@ def test_no_gpu_is_absent_with_its_reason(nvml: MadeUpNvml, sentence: str) -> No
     sensor.close()
 
 
-def test_a_gpu_that_is_lost_fails_by_name() -> None:
+def test_a_gpu_that_is_lost_is_named_and_costs_itself_alone() -> None:
     nvml = MadeUpNvml()
     sensor = Nvml(lambda: nvml)
     sensor.open()
-    nvml.faults["nvmlDeviceGetPowerUsage"] = 15
-    with pytest.raises(Failed, match="GPU 0: NVML says: code 15"):
+    nvml.faults["nvmlDeviceGetPowerUsage", 0] = 15
+    here, lost = sensor.sample(0)
+    assert here.labels["gpu"] == "1" and "gpu_power_watts" in here.values and not here.fault
+    assert (lost.labels["gpu"], lost.values, lost.fault) == ("0", {}, "GPU 0: NVML says: code 15")
+    nvml.faults["nvmlDeviceGetPowerUsage", 1] = 15
+    with pytest.raises(Failed, match="GPU 0: NVML says: code 15; GPU 1: NVML says: code 15"):
         list(sensor.sample(0))
+
+
+@pytest.mark.parametrize(
+    "name", ["nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID", "nvmlDeviceGetPowerUsage"]
+)
+def test_a_gpu_that_was_lost_before_is_too(name: str) -> None:
+    sensor = Nvml(lambda: MadeUpNvml({(name, 0): 15}))
+    sensor.open()
+    assert [(one.labels["gpu"], one.fault) for one in sensor.sample(0)] == [
+        ("1", ""),
+        ("0", "GPU 0: NVML says: code 15"),
+    ]
+    with pytest.raises(Failed, match="GPU 0: NVML says: code 15; GPU 1"):
+        Nvml(lambda: MadeUpNvml({name: 15})).open()
 
 
 def test_without_the_package() -> None:

@@ -44,11 +44,13 @@ class Jetson:
             raise Absent("this is no Jetson: no INA3221, no load of a Tegra GPU")
 
     def sample(self, now_ns: int) -> Iterator[Reading]:
+        answered = False
         for rail in self._rails:
             # A rail that is switched off cannot be read (ENODATA); the others can.
             with contextlib.suppress(OSError):
                 volts = int(rail.millivolts.read_text()) / 1e3
                 amperes = int(rail.milliamperes.read_text()) / 1e3
+                answered = True
                 yield Reading(
                     {"rail": rail.name},
                     {
@@ -58,7 +60,14 @@ class Jetson:
                     },
                 )
         if self._load is not None:
-            yield Reading({"gpu": "0"}, {"gpu_utilization_ratio": int(self._load.read_text()) / 1e3})
+            try:
+                ratio = int(self._load.read_text()) / 1e3
+            except OSError as error:
+                if not answered:
+                    raise
+                yield Reading({"gpu": "0"}, {}, fault=f"the GPU's load: {error.strerror}: {self._load}")
+            else:
+                yield Reading({"gpu": "0"}, {"gpu_utilization_ratio": ratio})
 
     def close(self) -> None:
         self._rails, self._load = [], None

@@ -74,6 +74,10 @@ class Gpu:
     asked: list[Ask] = field(default_factory=lambda: list(ASKED))
 
 
+def _fault(labels: Mapping[str, str], error: Exception) -> Reading:
+    return Reading(labels, {}, fault=f"GPU {labels['gpu']}: NVML says: {error}")
+
+
 class Nvml:
     """``load`` gives the pynvml module."""
 
@@ -83,6 +87,7 @@ class Nvml:
         self._load = load
         self._nvml: Any = None
         self._gpus: list[Gpu] = []
+        self._lost: list[Reading] = []
 
     def open(self) -> None:
         try:
@@ -92,28 +97,40 @@ class Nvml:
         try:
             nvml.nvmlInit()
             self._nvml = nvml
-            self._gpus = [self._gpu(index) for index in range(nvml.nvmlDeviceGetCount())]
-            values = [self._ask(gpu) for gpu in self._gpus]  # of all: it sorts out what is absent
+            count = nvml.nvmlDeviceGetCount()
         except nvml.NVMLError as error:
             if error.value in UNUSABLE:
                 raise Absent(UNUSABLE[error.value]) from error
             raise Failed(f"NVML says: {error}") from error
-        if not self._gpus:
+        if not count:
             raise Absent("there is no NVIDIA GPU")
-        if not any(values):
+        for index in range(count):
+            try:
+                self._gpus.append(self._gpu(index))
+            except nvml.NVMLError as error:
+                self._lost.append(_fault({"gpu": str(index)}, error))
+        found = list(self.sample(0))  # of all: it sorts out what is absent
+        if not any(reading.values for reading in found):
             raise Absent("NVML knows the GPU and nothing about it (a Jetson: see the sensor jetson)")
 
     def sample(self, now_ns: int) -> Iterator[Reading]:
+        """One that is lost holds up no other."""
+        lost, answered = [*self._lost], False
         for gpu in self._gpus:
             try:
                 values = self._ask(gpu)
             except self._nvml.NVMLError as error:
-                raise Failed(f"GPU {gpu.labels['gpu']}: NVML says: {error}") from error
+                lost.append(_fault(gpu.labels, error))
+                continue
+            answered = True
             if values:
                 yield Reading(gpu.labels, values)
+        if not answered:
+            raise Failed("; ".join(reading.fault for reading in lost))
+        yield from lost
 
     def close(self) -> None:
-        nvml, self._nvml, self._gpus = self._nvml, None, []
+        nvml, self._nvml, self._gpus, self._lost = self._nvml, None, [], []
         if nvml is not None:
             with contextlib.suppress(nvml.NVMLError):  # it may be gone, which is why we close
                 nvml.nvmlShutdown()

@@ -60,6 +60,7 @@ class Loop:
         self._host, self._interval_ns = host, scheduled.interval_ns
         self._emit, self._zero_ns, self._clock, self._stop = emit, zero_ns, clock, stop
         self._said = ""
+        self._faults: set[str] = set()
 
     def run(self) -> None:
         pause = RETRY_FIRST
@@ -85,10 +86,13 @@ class Loop:
     def _sample_once(self) -> None:
         now = self._clock()
         source, at = self.sensor.source, now - self._zero_ns
-        found = [
-            Sample(source, self._host, at, reading.labels, reading.values, reading.detail)
-            for reading in self.sensor.sample(now)
-        ]
+        found: list[Sample | Note] = []
+        for reading in self.sensor.sample(now):
+            if reading.values:
+                found.append(Sample(source, self._host, at, reading.labels, reading.values, reading.detail))
+            if reading.fault and reading.fault not in self._faults:  # once: it may stay so
+                self._faults.add(reading.fault)
+                found.append(Note(source, self._host, "failed", reading.fault))
         if found and not self._stop.is_set():
             self._emit(found)
 

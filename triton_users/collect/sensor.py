@@ -24,11 +24,13 @@ class Reading:
     """Values by metric (see triton_users.metrics) of one thing: a processor, a GPU, a model.
 
     A value that does not exist is not in it. ``detail``: its names are no metrics, and it is for files only.
+    ``fault``: why this one thing, unlike others of the sensor, cannot be read now.
     """
 
     labels: Mapping[str, str]
     values: Mapping[str, float]
     detail: bool = False
+    fault: str = ""
 
 
 class Sensor(Protocol):
@@ -43,7 +45,7 @@ class Sensor(Protocol):
     def sample(self, now_ns: int) -> Iterable[Reading]:
         """What it says at ``now_ns``; the first time perhaps nothing, where differences are told.
 
-        Raises Failed or OSError; it is closed then, and opened again later.
+        Raises Failed or OSError where nothing can be read; it is closed then, and opened again later.
         """
 
     def close(self) -> None:
