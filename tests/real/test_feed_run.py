@@ -221,16 +221,22 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+def fill(place: Path) -> Path:
+    """A file that leaves no room beside it."""
+    filler = place / "filler"
+    with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    return filler
+
+
 def test_a_full_disk_ends_no_run_and_is_told(
     any_model: Callable[..., LocustProcess], influx: Influx, small_disk: Path
 ) -> None:
     plan = ("--warm-up", "1s", "-p", "4s", "--results", str(small_disk))
     with any_model(*OPEN, *plan, *influx.arguments) as run:
         run.says("measuring")
-        filler = small_disk / "filler"
-        with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
-            while file.write(b"x" * 4096):
-                pass
+        filler = fill(small_disk)
         assert run.wait() == 4
     run.results = small_disk
     filler.unlink()
@@ -238,6 +244,25 @@ def test_a_full_disk_ends_no_run_and_is_told(
     assert run.codes()["results_incomplete"] == 1
     (message,) = [r["message"] for r in run.summary["reasons"] if r["code"] == "results_incomplete"]
     assert re.match(r"\d+ of \d+ lines are missing in windows.jsonl", message) and message in run.output
-    assert "The run goes on, but seconds will be missing" in run.output
+    assert "The run goes on, and its next 1024 kB wait in memory" in run.output
     written: Any = influx.value('SELECT count("users") FROM "load"')
     assert (written or 0) == len(run.lines)
+
+
+def test_a_disk_that_has_room_again_has_it_all(
+    any_model: Callable[..., LocustProcess], influx: Influx, small_disk: Path
+) -> None:
+    plan = ("--warm-up", "1s", "-p", "6s", "--results", str(small_disk))
+    with any_model(*OPEN, *plan, *influx.arguments) as run:
+        run.says("measuring")
+        filler = fill(small_disk)
+        run.says("Cannot write")
+        time.sleep(2)
+        filler.unlink()
+        assert run.wait() in (0, 4), run.output
+    run.results = small_disk
+    steady(run)
+    assert run.codes()["results_incomplete"] == 0
+    assert [line["second"] for line in run.lines] == sorted(line["second"] for line in run.lines)
+    same_as_summary(influx, run)
+    written_once(influx, run)

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from triton_users.sinks.folder import ResultsError
-from triton_users.sinks.spool import Spool, SpoolReader, read_spool
+from triton_users.sinks.spool import WAITING_BYTES, Spool, SpoolReader, read_spool
 
 
 def test_lines_come_back_as_written(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "windows.jsonl")
-    assert spool.append({"second": 0, "name": "µ"})
-    assert spool.append('{"second": 1}')
+    spool.append({"second": 0, "name": "µ"})
+    spool.append('{"second": 1}')
     assert read_spool(spool.path) == [{"second": 0, "name": "µ"}, {"second": 1}]
     assert (spool.written, spool.lost) == (2, 0)
     spool.close()
@@ -77,43 +77,83 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
         read_spool(tmp_path / "none")
 
 
-def test_a_full_disk_costs_whole_lines_and_one_warning(
+class SmallDisk:
+    """os.write as it is on a disk with ``room`` bytes left."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+        self.room = room
+        self._write = os.write
+        monkeypatch.setattr(os, "write", self)
+
+    def __call__(self, file: int, data: bytes) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = self._write(file, data[: self.room])  # a nearly full disk takes a part first
+        self.room -= written
+        return written
+
+
+def seconds(spool: Spool) -> list[int]:
+    return [line["second"] for line in read_spool(spool.path)]
+
+
+def test_lines_wait_for_room_on_a_full_disk_and_keep_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     spool = Spool(tmp_path / "windows.jsonl")
-    spool.append({"second": 0})
-    real_write = os.write
-
-    def short_then_full(fd: int, data: bytes) -> int:
-        if len(data) > 4:
-            return real_write(fd, data[:4])  # a nearly full disk takes a part first
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "write", short_then_full)
+    settled: list[int] = []
+    disk = SmallDisk(monkeypatch, room=20)
     with caplog.at_level(logging.WARNING):
-        assert not spool.append({"sec": 1})
-        assert not spool.append({"sec": 2})
-    monkeypatch.setattr(os, "write", real_write)
-    assert spool.append({"second": 3})
-    assert (spool.written, spool.lost) == (2, 2)
-    assert len(caplog.records) == 1
-    assert "no space left on device" in caplog.text
-    assert [line["second"] for line in read_spool(spool.path)] == [0, 3]
+        for second in range(3):
+            spool.append({"second": second}, lambda second=second: settled.append(second))
+    assert seconds(spool) == settled == [0]
+    assert len(caplog.records) == 1 and "no space left on device" in caplog.text
+    disk.room = 10_000
+    spool.append({"second": 3}, lambda: settled.append(3))
+    assert seconds(spool) == settled == [0, 1, 2, 3]
+    assert (spool.written, spool.lost) == (4, 0)
+
+
+def test_what_waits_is_bounded_and_what_is_beyond_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path / "windows.jsonl")
+    disk = SmallDisk(monkeypatch, room=0)
+    settled: list[int] = []
+    for second in range(200):
+        line = {"second": second, "text": "x" * 10_000}
+        spool.append(line, lambda second=second: settled.append(second))
+    kept = WAITING_BYTES // 10_030
+    assert spool.lost == 200 - kept and settled == list(range(kept, 200))
+    disk.room = 1 << 30
+    spool.append({"second": 200})
+    assert seconds(spool) == [*range(kept), 200]
+
+
+def test_room_at_the_very_end_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path / "windows.jsonl")
+    disk = SmallDisk(monkeypatch, room=0)
+    spool.append('{"second": 0}\n{"second": 1}')
+    spool.append({"second": 2})
+    disk.room = 30
+    spool.close()
+    assert seconds(spool) == [0, 1]
+    assert (spool.written, spool.lost) == (2, 1)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's always full device")
 def test_a_device_that_is_always_full_never_raises() -> None:
     spool = Spool(Path("/dev/full"))
-    assert not spool.append({"second": 0})
-    assert spool.lost == 1
+    spool.append({"second": 0})
     spool.close()
+    assert (spool.written, spool.lost) == (0, 1)
 
 
 def test_after_close_lines_are_counted_as_lost(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "windows.jsonl")
     spool.close()
-    assert not spool.append({"second": 0})
-    assert spool.lost == 1
+    spool.append({"second": 0})
+    assert (spool.written, spool.lost) == (0, 1)
 
 
 def test_a_spool_that_cannot_be_opened_says_what_to_do(tmp_path: Path) -> None:

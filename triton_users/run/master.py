@@ -240,7 +240,8 @@ class Run:
 
     def _window(self, window: Window) -> None:
         if self.record.timeline.known(window.worker, window.seq):
-            self.talk.acknowledge(window.worker, window.seq)  # again: the first word of it got lost
+            if (window.worker, window.seq) not in self._unacknowledged:
+                self.talk.acknowledge(window.worker, window.seq)  # again: the first word of it got lost
             return
         if self._step is not None and window.step == self._step.step.index:
             self._step.window(window)

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class Record:
         self.problems: list[str] = []
         self.position: Position | None = None
         self.on_disk: OnDisk = lambda worker, seq: None
-        """Told (worker, seq) of each window whose second has been written."""
+        """Told (worker, seq) of each window whose second has been written, or given up on a full disk."""
         self._notes: set[str] = set()
         self._spool = Spool(self.folder.windows)
         self._reserve = Reserve(self.folder.path / ".reserve")
@@ -116,15 +117,18 @@ class Record:
         for line in lines:
             _let_the_load_go_on()
             self.diary.complete(line)
-            self._spool.append(line)
+            windows = [(generator["worker"], generator["seq"]) for generator in line["generators"]]
+            self._spool.append(line, partial(self._settled, windows))
             for on_line in self._listeners:
                 _let_the_load_go_on()
                 on_line(line)
-            for generator in line["generators"]:
-                self.on_disk(generator["worker"], generator["seq"])
         if lines:
             _let_the_load_go_on()
             self.timeline.pack()
+
+    def _settled(self, windows: list[tuple[int, int]]) -> None:
+        for worker, seq in windows:
+            self.on_disk(worker, seq)
 
     def step(self, step: Step, planned: int) -> None:
         """A step begins."""

@@ -2,7 +2,7 @@
 
 Each line reaches the operating system before ``append`` returns, so a killed process loses at most the second
 it was in. A line whose write was cut short is taken back, so that a full disk costs whole lines and
-never the readability of the others.
+never the readability of the others; it waits for room, and later ones behind it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,16 @@ from triton_users.sinks.folder import ResultsError
 
 logger = logging.getLogger(__name__)
 
+Settled = Callable[[], None]
+
+WAITING_BYTES = 1 << 20
+"""Of lines for which there is no room yet: a minute or more of a run."""
 _CHUNK_BYTES = 1 << 20
 
 
 class Spool:
-    """Appends lines to ``path``. ``lost`` counts the lines that did not reach it.
+    """Appends lines to ``path``. ``lost`` counts the lines that will never reach it: those beyond
+    ``WAITING_BYTES`` of waiting ones, and at ``close`` those that still wait.
 
     Opening raises ResultsError; afterwards nothing raises: a load test does not end for a full disk.
     """
@@ -33,6 +39,9 @@ class Spool:
         self.path = path
         self.written = 0
         self.lost = 0
+        self._waiting: deque[tuple[bytes, Settled]] = deque()
+        self._waiting_bytes = 0
+        self._warned = False
         try:
             self._file: int | None = os.open(
                 path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
@@ -42,43 +51,66 @@ class Spool:
                 f"cannot write {path}: {error.strerror}; give a folder that you may write to by --results DIR"
             ) from error
 
-    def append(self, line: Mapping[str, Any] | str) -> bool:
-        """Write one line (a mapping), or lines that are JSON already, without the last one's end; whether
-        the operating system has them."""
-        data = line.encode() if isinstance(line, str) else orjson.dumps(line)
-        try:
-            self._write(data + b"\n")
-        except OSError as error:
-            self._lose(error.strerror or str(error), 1 + data.count(b"\n"))
-            return False
-        self.written += 1 + data.count(b"\n")
-        return True
+    def append(self, line: Mapping[str, Any] | str, settled: Settled = lambda: None) -> None:
+        """Write one line (a mapping), or lines that are JSON already, without the last one's end.
+        ``settled`` is called when the operating system has them, or when they are given up."""
+        data = (line.encode() if isinstance(line, str) else orjson.dumps(line)) + b"\n"
+        self._waiting.append((data, settled))
+        self._waiting_bytes += len(data)
+        if self._file is not None:
+            self._write_waiting(self._file)
+        if self._file is None or self._waiting_bytes > WAITING_BYTES:
+            self._give_up()
 
     def close(self) -> None:
-        """Close the file; later lines count as lost. Twice does no harm."""
+        """Close the file; lines that wait and later ones are lost. Twice does no harm."""
         if self._file is not None:
+            self._write_waiting(self._file)
+            while self._waiting:
+                self._give_up()
             os.close(self._file)
             self._file = None
 
-    def _write(self, data: bytes) -> None:
-        if self._file is None:
-            raise OSError("the spool is closed")
-        start = os.fstat(self._file).st_size
-        try:
-            while data:
-                data = data[os.write(self._file, data) :]
-        except OSError:
-            os.ftruncate(self._file, start)
-            raise
+    def _write_waiting(self, file: int) -> None:
+        while self._waiting:
+            data, settled = self._waiting[0]
+            try:
+                _write(file, data)
+            except OSError as error:
+                self._warn(error.strerror or str(error))
+                return
+            self._waiting.popleft()
+            self._waiting_bytes -= len(data)
+            self.written += data.count(b"\n")
+            settled()
 
-    def _lose(self, reason: str, lines: int) -> None:
-        if not self.lost:
+    def _give_up(self) -> None:
+        data, settled = self._waiting.pop()
+        self._waiting_bytes -= len(data)
+        self.lost += data.count(b"\n")
+        settled()
+
+    def _warn(self, reason: str) -> None:
+        if not self._warned:
+            self._warned = True
             logger.warning(
-                "Cannot write %s: %s. The run goes on, but seconds will be missing in it; free some space.",
+                "Cannot write %s: %s. The run goes on, and its next %s kB wait in memory; after that seconds "
+                "will be missing: free some space.",
                 self.path,
                 reason[:1].lower() + reason[1:],
+                WAITING_BYTES // 1024,
             )
-        self.lost += lines
+
+
+def _write(file: int, data: bytes) -> None:
+    """All of it or nothing. Raises OSError."""
+    start = os.fstat(file).st_size
+    try:
+        while data:
+            data = data[os.write(file, data) :]
+    except OSError:
+        os.ftruncate(file, start)
+        raise
 
 
 class SpoolReader:
