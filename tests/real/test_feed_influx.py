@@ -159,6 +159,14 @@ def test_not_all_is_written_where_points_were_refused_and_a_line_is_damaged(
     assert "points are written, all but" in last and "refused points and 1 unreadable lines" in last
 
 
+def test_a_run_that_ends_while_the_feed_starts_is_written(influx: Influx, folder: ResultsFolder) -> None:
+    child = FeedChild(folder, influx.target())
+    child.start()
+    (said,) = child.finish(lines_in(folder))
+    assert said.startswith("InfluxDB: all is written")
+    assert influx.value("SELECT count(ok) FROM window") > 0
+
+
 def test_an_outage_is_told_and_made_up_for(
     influx: Influx, folder: ResultsFolder, following: FeedChild
 ) -> None:

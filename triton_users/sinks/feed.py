@@ -57,6 +57,8 @@ class Feed:
     def run(self) -> bool:
         """Whether all that the spool holds is written, or refused for good. Raises ResultsError if the
         spool cannot be read."""
+        self.status.started = True
+        self._tell(self.status)
         while True:
             last = self._end.asked  # before reading: lines that came before it are in what is read now
             batch = self._batches.next()

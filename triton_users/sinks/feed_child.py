@@ -15,6 +15,7 @@ from triton_users.units import NS_PER_S, format_count
 LOOK_NS = NS_PER_S
 """Between two looks at how the feed fares."""
 GRACE_S = 2.0
+START_POLL_S = 0.05
 
 
 class FeedChild:
@@ -62,7 +63,7 @@ class FeedChild:
         if self._child is None:
             return []
         child, self._child = self._child, None
-        child.stop(self.target.drain_ns / NS_PER_S + GRACE_S)
+        self._end(child)
         status = self._status.read() or FeedStatus()
         said = list(self._watch.given_up(status))
         if status.lines >= lines:
@@ -77,6 +78,17 @@ class FeedChild:
             reason = status.reason or f"the feed ended with {child.ending()}"
             said.append(f"InfluxDB: {waiting}: {reason}. {self._how_to_replay()}")
         return said
+
+    def _end(self, child: Child) -> None:
+        """SIGTERM would kill a child that is still starting: it hears of the end when it can heed it."""
+        deadline = now_ns() + self.target.drain_ns
+        while not self._started() and now_ns() < deadline and not child.wait(START_POLL_S):
+            pass
+        child.stop(max(deadline - now_ns(), 0) / NS_PER_S + GRACE_S)
+
+    def _started(self) -> bool:
+        status = self._status.read()
+        return status is not None and status.started
 
     def _clear(self) -> None:
         self._status.remove()

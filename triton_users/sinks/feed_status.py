@@ -20,11 +20,13 @@ _MAX_TEXT = 300
 
 @dataclass(slots=True)
 class FeedStatus:
-    """``lines`` of the spool and ``points`` are written; ``rejected`` points were refused for good, last for
-    ``rejected_reason``, ``unreadable`` lines made no points, and ``unkept`` of both are in no file either.
-    ``failing_since_ns`` (this machine's monotonic clock): since when nothing could be
-    written, for ``reason``; None while all is well."""
+    """``started``: the feed follows the spool, and SIGTERM ends it in order. ``lines`` of the spool and
+    ``points`` are written; ``rejected`` points were refused for good, last for ``rejected_reason``,
+    ``unreadable`` lines made no points, and ``unkept`` of both are in no file either. ``failing_since_ns``
+    (this machine's monotonic clock): since when nothing could be written, for ``reason``; None while all is
+    well."""
 
+    started: bool = False
     lines: int = 0
     points: int = 0
     rejected: int = 0
