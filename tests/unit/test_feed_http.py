@@ -153,6 +153,8 @@ BAD_FILES: list[Callable[[Path], Any]] = [
     lambda path: path.write_text(""),
     lambda path: path.write_text("a\nb"),
     lambda path: path.write_bytes(b"\xff"),
+    lambda path: path.write_text("t0ps3cr€t"),
+    lambda path: path.write_text("t0p\x00s3cret"),
 ]
 
 
@@ -160,8 +162,26 @@ BAD_FILES: list[Callable[[Path], Any]] = [
 def test_a_token_file_that_is_none_is_told_by_its_name(tmp_path: Path, spoil: Callable[[Path], Any]) -> None:
     path = tmp_path / "token"
     spoil(path)
-    with pytest.raises(TargetError, match=r"token"):
+    with pytest.raises(TargetError, match=r"token") as raised:
         InfluxTarget("http://h", "load", token_file=str(path)).token()
+    assert "t0p" not in str(raised.value)
+
+
+def test_a_byte_order_mark_before_the_token_is_no_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(b"\xef\xbb\xbfme:secret word\r\n")
+    assert InfluxTarget("http://h", "load", token_file=str(path)).token() == "me:secret word"
+
+
+@pytest.mark.parametrize("token", ["\ufefft0ps3cret", "t0p\ns3cret", "t0ps3cr€t", "t0ps3crét"])
+def test_a_token_of_the_environment_that_no_header_carries_is_told(
+    server: Server, writer: InfluxWriter, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("INFLUXDB_TOKEN", token)
+    found = writer.write(["a x=1i 1"])
+    assert isinstance(found, Unavailable) and found.settings
+    assert found.reason.startswith("INFLUXDB_TOKEN must hold one line") and "t0p" not in found.reason
+    assert not server.requests
 
 
 def test_without_a_token_there_is_no_header(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ DRAIN_NS = 30 * NS_PER_S
 
 
 class TargetError(Exception):
-    """The token cannot be read; the message says what to do."""
+    """The token cannot be read or used; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,18 @@ class InfluxTarget:
         Raises TargetError.
         """
         if self.token_file is None:
-            return environment.get(TOKEN_VARIABLE, "").strip() or None
+            text = environment.get(TOKEN_VARIABLE, "").strip()
+            return _checked(text, TOKEN_VARIABLE) if text else None
         try:
-            text = Path(self.token_file).read_text(encoding="utf-8").strip()
+            # An editor may have put a byte order mark in front.
+            text = Path(self.token_file).read_text(encoding="utf-8-sig").strip()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not text"
             raise TargetError(
                 f"cannot read the token in {self.token_file}: {reason.lower()}; "
                 f"give a readable file by --influx-token-file, or set {TOKEN_VARIABLE}"
             ) from error
-        if not text or any(char in text for char in "\r\n\0"):
-            raise TargetError(f"{self.token_file} must hold one line, the token")
-        return text
+        return _checked(text, self.token_file)
 
     def arguments(self) -> list[str]:
         """The options of ``feed`` and ``replay``; the token is not among them."""
@@ -62,3 +62,10 @@ class InfluxTarget:
     def replay_command(self, folder: Path | str) -> str:
         """What to type to write a results folder later."""
         return shlex.join(["python", "-m", "triton_users", "replay", str(folder), *self.arguments()])
+
+
+def _checked(token: str, source: str) -> str:
+    """``token`` if a header can carry it. Raises TargetError, which does not show it."""
+    if not (token and token.isascii() and token.isprintable()):
+        raise TargetError(f"{source} must hold one line of ASCII characters, the token, and nothing else")
+    return token

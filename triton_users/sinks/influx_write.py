@@ -69,7 +69,7 @@ class InfluxWriter:
             return self._refusal(error)
         except (exceptions.HTTPError, OSError) as error:
             return Unavailable(next(text for kind, text in _REASONS if isinstance(error, kind)))
-        except ValueError:  # the client reads every answer as UTF-8
+        except UnicodeDecodeError:  # the client reads every answer as UTF-8
             return Unavailable("an answer that is no text: is this InfluxDB?")
         return None
 
