@@ -3,6 +3,7 @@ agent runs: in pytest's own process Locust has made greenlets of threads, and th
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from triton_users.clock import now_ns
+from triton_users.collect import serving
 from triton_users.collect.child import Names
 from triton_users.collect.lines import Lines
 from triton_users.collect.remote import Remote
@@ -208,6 +210,41 @@ def test_an_agent_tells_strangers_nothing_and_goes_on(agent: tuple[Agent, list[s
     remote.start()
     until(lambda: heard.samples("made"))
     remote.stop()
+
+
+class NoFileLeft:
+    """A listening socket that takes no connection the first times it is asked."""
+
+    def __init__(self, real: socket.socket, times: int) -> None:
+        self._real, self._times = real, times
+
+    def accept(self) -> Any:
+        self._times -= 1
+        if self._times >= 0:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._real.accept()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def test_an_agent_that_cannot_take_a_connection_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "RETRY_S", 0.01)
+    told: list[str] = []
+    made = Agent(("127.0.0.1", 0), "secret", "far", lambda: [Scheduled(Made("made"), 50 * MS)], told.append)
+    monkeypatch.setattr(made, "_socket", NoFileLeft(made._socket, 3))
+    thread = threading.Thread(target=made.serve)
+    thread.start()
+    heard = Heard()
+    remote = Remote(address(made), "secret", heard, 0, Names("here"))
+    remote.start()
+    until(lambda: heard.samples("made"))
+    remote.stop()
+    made.close()
+    thread.join(LIMIT_S)
+    assert not thread.is_alive()
+    assert told[0] == "cannot take a connection: Too many open files; trying again"
+    assert len([text for text in told if "cannot take" in text]) == 1
 
 
 def test_a_lost_agent_is_found_again() -> None:

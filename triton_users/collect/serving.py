@@ -22,6 +22,8 @@ PATIENCE_S = 5.0
 """For the proof, and for somebody who does not take what we send."""
 SILENCE_S = 30.0
 """A run that has not asked for an echo for so long is gone."""
+RETRY_S = 1.0
+"""After a connection that could not be taken."""
 MOST_VISITORS = 8
 LARGEST_QUESTION = 4_096
 
@@ -43,6 +45,7 @@ class Agent:
         self._socket = socket.create_server(address, family=family)
         self._token, self._host, self._sensors, self._tell = token, host, sensors, tell
         self._visitors: set[socket.socket] = set()
+        self._closed = threading.Event()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -52,11 +55,19 @@ class Agent:
 
     def serve(self) -> None:
         """Until ``close``."""
+        told = None
         while True:
             try:
                 sock, address = self._socket.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if self._closed.is_set():
+                    return
+                if error.errno != told:
+                    self._tell(f"cannot take a connection: {error.strerror}; trying again")
+                told = error.errno
+                self._closed.wait(RETRY_S)
+                continue
+            told = None
             if len(self._visitors) >= MOST_VISITORS:
                 sock.close()
                 continue
@@ -65,6 +76,7 @@ class Agent:
 
     def close(self) -> None:
         """Listen no more, and end what goes on."""
+        self._closed.set()
         for sock in (self._socket, *self._visitors):
             with contextlib.suppress(OSError):  # it wakes up whoever waits on it
                 sock.shutdown(socket.SHUT_RDWR)
