@@ -13,6 +13,8 @@ from tests.real.locust_process import ROOT, LocustProcess, finish
 from triton_users.server.embedded import EmbeddedTriton
 
 MODEL = ("-m", "identity_16")
+FRESH = ("-m", "identity", "--shape", "INPUT0:16")
+"""Of a server of the test's own: killed clients can crash it."""
 OPEN = ("--request-rate-range", "300")
 OTHER_VERSION = "import triton_users.run.hello as hello\nhello.VERSION = '0.0.1'\n"
 NO_FINGERPRINT = "import triton_users.run.hello as hello\nhello.fingerprint = lambda seed: '0' * 16\n"
@@ -44,10 +46,10 @@ def test_joiners_in_open_loop(triton: EmbeddedTriton, tmp_path: Path) -> None:
     assert shares[0] == max(shares)
 
 
-def test_a_joiner_and_a_loss_in_closed_loop(triton: EmbeddedTriton, tmp_path: Path) -> None:
+def test_a_joiner_and_a_loss_in_closed_loop(fresh_triton: EmbeddedTriton, tmp_path: Path) -> None:
     """Users are shared out anew within 8 s; every second without all slots is marked, and no other."""
     with Cluster(
-        tmp_path, 2, "-H", triton.url, *MODEL, "--concurrency-range", "6", "-p", "16s", *QUICK
+        tmp_path, 2, "-H", fresh_triton.url, *FRESH, "--concurrency-range", "6", "-p", "16s", *QUICK
     ) as cluster:
         cluster.measuring(1)
         cluster.add()
@@ -85,9 +87,9 @@ def test_a_master_that_refuses_leaves_no_processes(triton: EmbeddedTriton, tmp_p
 
 
 @pytest.mark.slow
-def test_the_forked_end_with_their_parent(triton: EmbeddedTriton, tmp_path: Path) -> None:
+def test_the_forked_end_with_their_parent(fresh_triton: EmbeddedTriton, tmp_path: Path) -> None:
     with LocustProcess(
-        tmp_path, "-H", triton.url, *MODEL, "--processes", "2", "-p", "30s", *OPEN, *QUICK
+        tmp_path, "-H", fresh_triton.url, *FRESH, "--processes", "2", "-p", "30s", *OPEN, *QUICK
     ) as run:
         run.says("measuring 0 of")
         run.signal(signal.SIGKILL)
