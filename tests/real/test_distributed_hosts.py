@@ -15,6 +15,7 @@ from scipy import stats
 
 from tests.real.cluster import QUICK, Cluster, free_port
 from tests.real.hosts import Host, Hosts, hosts_of
+from tests.real.locust_process import ROOT, LocustProcess
 from tests.real.server_caller import PlainCaller
 from triton_users import demo
 from triton_users.schedule import Schedule
@@ -29,6 +30,30 @@ from triton_users.units import NS_PER_MS, NS_PER_S
 
 SEED, RATE, SECONDS = 5, 300, 4
 LOAD = ("-m", "recording", "--shape", "INPUT0:4", "--seed", str(SEED), "--request-rate-range", str(RATE))
+TENSOR_BYTES = 4 * 8
+LOGGING = (
+    (ROOT / "locustfiles/any.py").read_text()
+    + f"""
+import hashlib
+
+from triton_users.engine.sender import Sender
+
+sends = open("sends.txt", "w", buffering=1)
+send = Sender._send
+
+
+def logged(self, chunk, start, end, now):
+    for at_ns, item in zip(chunk.times[start:end], chunk.items[start:end]):
+        digest = hashlib.sha256(item.body[-{TENSOR_BYTES}:]).hexdigest()[:16]
+        sends.write(f"{{at_ns - self._arrivals._t0}} {{digest}}\\n")
+    send(self, chunk, start, end, now)
+
+
+Sender._send = logged
+"""
+)
+"""Each process writes down what it hands to the connection, arrival by arrival: saved requests tell the
+instants alone, since the load itself never needs to know which of the inputs a request carries."""
 
 
 class HostedTriton(EmbeddedTriton):
@@ -60,6 +85,7 @@ class Lab:
             0,
             *("-H", self.triton.url, *LOAD, "-p", f"{SECONDS}s", *QUICK, *arguments),
             expect=more.pop("expect", workers),
+            locustfile=LOGGING,
             address=master.address,
             prefix=master.prefix,
             port=free_port(),
@@ -73,7 +99,7 @@ class Lab:
 @pytest.fixture
 def lab(usable_triton: None, tmp_path: Path) -> Iterator[Lab]:
     record = tmp_path / "record"
-    with hosts_of("triton", "master", "worker0", "worker1", "worker2", far="far") as hosts:
+    with hosts_of("triton", "master", "worker0", "worker1", "worker2") as hosts:
         repository = demo.build(tmp_path / "models", ["recording"], {"recording": {"record": str(record)}})
         server = HostedTriton(repository, tmp_path / "server.log")
         server.host = hosts["triton"]
@@ -89,9 +115,11 @@ def lab(usable_triton: None, tmp_path: Path) -> Iterator[Lab]:
 
 @dataclass
 class Sent:
-    """One run: what was sent, as logged at the send call in each process, and by the model."""
+    """One run: what was sent, as logged at the send call in each process, and by the model. ``inputs`` maps
+    the number of an arrival to the hash of what was sent for it."""
 
     requests: SavedRequests
+    inputs: dict[int, str]
     hashes: Counter[str]
     began: np.ndarray[tuple[int], np.dtype[np.int64]]
     cluster: Cluster
@@ -110,8 +138,7 @@ def run(lab: Lab, folder: Path, workers: int, skew: int = 0) -> Sent:
     with lab.cluster(folder, workers, "--save-requests", skew=skew) as cluster:
         cluster.ended(0, 4, workers=range(workers))
     lines = [line.split() for line in lab.record.read_text().splitlines()]
-    # The files stay with the workers: each on its own disk, here each in its own folder.
-    parts = [read_requests(next(worker.results.iterdir())) for worker in cluster.workers]
+    parts = [saved(worker) for worker in cluster.workers]
     columns = ("worker", "index", "arrival_ns", "sent_ns", "done_ns", "status", "cls")
     requests = SavedRequests(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in columns),
@@ -119,7 +146,27 @@ def run(lab: Lab, folder: Path, workers: int, skew: int = 0) -> Sent:
         flows=parts[0].flows,
     )
     began = np.sort(np.array([int(at) for _, at in lines], np.int64))
-    return Sent(requests, Counter(digest for digest, _ in lines), began, cluster)
+    hashes = Counter(digest for digest, _ in lines)
+    return Sent(requests, inputs_sent(cluster, requests.flows[0]), hashes, began, cluster)
+
+
+def saved(worker: LocustProcess) -> SavedRequests:
+    """The files stay with the workers: each on its own disk, here each in its own folder."""
+    return read_requests(next(worker.results.iterdir()))
+
+
+def inputs_sent(cluster: Cluster, flow: str) -> dict[int, str]:
+    """Number of an arrival -> the hash of its input, from all workers' own logs; each arrival once."""
+    arrivals = Schedule(POISSON, RATE, SEED, f"0/{flow}").arrivals(0, (SECONDS + 1) * NS_PER_S)
+    number = dict(zip(arrivals.offset_ns.tolist(), arrivals.index.tolist(), strict=True))
+    found: dict[int, str] = {}
+    for worker in cluster.workers:
+        for line in (worker.cwd / "sends.txt").read_text().splitlines():
+            offset, digest = line.split()
+            index = number[int(offset)]
+            assert index not in found, f"arrival {index} was sent twice"
+            found[index] = digest
+    return found
 
 
 def test_three_workers_send_what_one_would(lab: Lab, tmp_path: Path) -> None:
@@ -127,8 +174,11 @@ def test_three_workers_send_what_one_would(lab: Lab, tmp_path: Path) -> None:
     assert len(set(three.requests.worker.tolist())) == 3
     assert len(three.requests) == len(three.planned) > RATE * SECONDS * 0.9
     assert one.planned == three.planned
-    assert one.hashes == three.hashes
-    assert sum(three.hashes.values()) == len(three.requests)
+    assert one.inputs == three.inputs
+    assert sorted(three.inputs) == sorted(three.planned)
+    for sent in (one, three):
+        assert sent.hashes == Counter(sent.inputs.values())
+        assert len(sent.hashes) > 32, "inputs that are all alike could be swapped unseen"
 
     schedule = Schedule(POISSON, RATE, SEED, f"0/{three.requests.flows[0]}")
     assert list(three.planned) and sorted(three.planned) == list(
@@ -181,10 +231,11 @@ def same_histogram(sent: Sent, schedule: Schedule) -> None:
 def test_a_worker_far_away(lab: Lab, tmp_path: Path) -> None:
     """20 ms of delay, 1 % of loss: nothing is sent twice or lost, nothing of the results is missing, and the
     clock is not trusted further than such a line allows."""
+    far_host = lab.hosts.add_far("far")
     with lab.cluster(tmp_path, 2, "--save-requests", expect=3) as cluster:
-        cluster.add(prefix=lab.hosts["far"].prefix)
+        cluster.add(prefix=far_host.prefix)
         cluster.ended(0, 4, workers=[0, 1, 2])
-    parts = [read_requests(next(worker.results.iterdir())) for worker in cluster.workers]
+    parts = [saved(worker) for worker in cluster.workers]
     schedule = Schedule(POISSON, RATE, SEED, f"0/{parts[0].flows[0]}")
     sent = sorted(index for part in parts for index in part.index.tolist())
     assert sent == list(range(schedule.count(0, int((SECONDS + 0.5) * NS_PER_S))))
@@ -201,16 +252,26 @@ def test_a_worker_far_away(lab: Lab, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_worker_is_cut_off_for_five_seconds(lab: Lab, tmp_path: Path) -> None:
-    with lab.cluster(tmp_path / "run", 3, "-p", "16s") as cluster:
+    """It gets no more leases while it is away, and its share again afterwards; nothing is sent twice."""
+    with lab.cluster(tmp_path / "run", 3, "-p", "16s", "--save-requests") as cluster:
         cluster.measuring(1)
         lab.hosts["worker1"].plug(connected=False)
         time.sleep(5)
         lab.hosts["worker1"].plug(connected=True)
-        cluster.ended(0, 4)
+        cluster.ended(0, 4, workers=[0, 1, 2])
     row = cluster.row
     assert row["scheduled"] == row["ok"] + row["failed"] + row["dropped"] + row["lost"]
-    assert row["lost"] <= 100 * 10
-    assert "has joined" in cluster.master.output or row["generators"][1]["windows_missing"] == 0
+    assert row["lost"] <= RATE / 3 * 10
+    [away] = [g for g in row["generators"] if g["host"] == "worker1"]
+    assert away["windows_missing"] == 0, cluster.said()
+    parts = [saved(worker) for worker in cluster.workers]
+    numbers = np.concatenate([part.index for part in parts])
+    assert len(np.unique(numbers)) == len(numbers) > row["ok"], "an arrival was sent twice"
+    [own] = [part.index for part in parts if part.worker[0] == away["worker"]]
+    gap = np.max(np.diff(np.sort(own)))
+    assert gap > RATE, "it was never away"
+    # Of the last three seconds a third is its own, as before.
+    assert np.count_nonzero(own > numbers.max() - 3 * RATE) > 0.8 * RATE, cluster.said()
 
 
 def test_a_worker_that_cannot_reach_triton(lab: Lab, tmp_path: Path) -> None:
