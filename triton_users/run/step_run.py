@@ -26,6 +26,7 @@ from triton_users.verdict.judge import judge
 LEAD_NS = 400 * NS_PER_MS
 """From the decision to start a step to its t0: what every worker needs to be told and armed."""
 PREPARE_NS = 120 * NS_PER_S
+"""How long users may take to come, and workers to get ready beside the time that they wait for the server."""
 OWED_NS = 5 * NS_PER_S
 """How long the master waits for what living workers owe at the end of a step."""
 ALONE_NS = 10 * NS_PER_S
@@ -73,7 +74,8 @@ class StepRun:
         """The whole step. ``started`` hears of t0 (ns, the run's axis). Raises Stopped, RefusedError."""
         talk, step = self.talk, self.step
         leading = talk.leading = Leading(step)
-        self._wait(self.place, "Locust's users did not come", PREPARE_NS)
+        if not self._in_time(self.place, PREPARE_NS):
+            raise RefusedError("Locust's users did not come", "see the workers' logs")
         self._prepared()
         self.record.begin()
         view = ServerView(self.target, step)
@@ -91,40 +93,42 @@ class StepRun:
         end = self._drain(leading)
         return self._close(t0, end, roster, view, stopped)
 
-    def _wait(self, there: Callable[[], bool], what: str, most_ns: int) -> None:
+    def _in_time(self, there: Callable[[], bool], most_ns: int) -> bool:
+        """Wait until it is so. Raises Stopped."""
         deadline = now_ns() + most_ns
         while not there():
             self.talk.listen(0.02)
             if self.stopping():
                 raise Stopped
             if now_ns() > deadline:
-                raise RefusedError(what, "see the workers' logs")
+                return False
+        return True
 
     def _ready(self) -> list[Peer]:
         return [peer for peer in self.talk.here() if peer.is_ready(self.step.index) and peer.clock.known]
 
     def _prepared(self) -> None:
-        """Every worker that is here has answered, and enough of them can take part."""
-        index = self.step.index
+        """Every worker that is here has answered or had its time, and enough of them can take part."""
         self.talk.soon()
-        self._wait(
-            lambda: all(
-                q.ready is not None and q.ready.step == index and (q.clock.known or q.ready.error)
-                for q in self.talk.here()
-            ),
-            "a worker did not get ready in time",
-            PREPARE_NS,
-        )
-        for peer in self.talk.here():
+        most_ns = PREPARE_NS + self.settings.wait_ready_ns
+        self._in_time(lambda: not self._unready(), most_ns)
+        problems = self._failed()
+        for peer in self._unready():
+            problems[f"{peer.name}: did not get ready within {most_ns / NS_PER_S:g} s, see its log"] = peer
+        for peer in self._ready():
             assert peer.ready is not None
             for note in peer.ready.notes:
                 self.record.note(note)
-        problems = self._failed()
         ready = self._ready()
         if len(ready) < self.needed or not ready:
             few = f"{len(ready)} of {self.needed} workers are ready"
             raise RefusedError("; ".join([few, *problems]), self._advice())
         self._go_on_without(problems)
+
+    def _unready(self) -> list[Peer]:
+        """Workers that are here and have yet to get ready, or to say why they cannot."""
+        settled = {peer.node for peer in (*self._ready(), *self._failed().values())}
+        return [peer for peer in self.talk.here() if peer.node not in settled]
 
     def _failed(self) -> dict[str, Peer]:
         """Why workers that are here cannot take part."""

@@ -1,0 +1,94 @@
+"""The start of a step on the master: who is waited for, for how long, and who is named and left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from triton_users.clock import now_ns
+from triton_users.options import Settings
+from triton_users.run import protocol as p
+from triton_users.run import step_run
+from triton_users.run.conversation import Conversation, Leading
+from triton_users.run.step_run import RefusedError, StepRun
+from triton_users.run.workers import Peer, Workers
+from triton_users.step import POISSON, Flow, RequestClass, Step
+from triton_users.units import NS_PER_MS
+
+STEP = Step(0, "s", (Flow("f", "U", "m", POISSON, 10.0, None, ((RequestClass("m", 1), 1.0),)),), 0, 1000, 1)
+HELLO = p.Hello("1.0", "f", "d", "here", 1, "127.0.0.1")
+READY, SILENT = p.Ready("r", 0), None
+
+
+class Workplace:
+    """A conversation with workers that answer the preparation as ``answers`` say, and all grants at once."""
+
+    def __init__(self, *answers: p.Ready | None) -> None:
+        self.answers = {f"w{number}": answer for number, answer in enumerate(answers)}
+        self.sent: list[tuple[Any, str | None]] = []
+        self.notes: list[str] = []
+        self.workers = Workers(self.hear, lambda: list(self.answers))
+        self.talk = Conversation("r", 0, self.workers, self.start, lambda window: None, lambda peer: None)
+        for number, node in enumerate(self.answers):
+            hello = replace(HELLO, host=f"host{number}", pid=number)
+            assert self.workers.hello(node, hello, now_ns(), hello) is not None
+
+    def start(self, peer: Peer) -> p.RunStart:
+        return p.RunStart("r", "", 0, "", peer.number, Settings())
+
+    def hear(self, packed: bytes, node: str | None) -> None:
+        message = p.decode(packed)
+        self.sent.append((message, node))
+        assert node is not None
+        if isinstance(message, p.Grant):
+            self.says(node, p.Beat(message.sent_ns, now_ns(), "r", -1, -1))
+        elif isinstance(message, p.StepPrepare) and (answer := self.answers[node]) is not None:
+            self.says(node, answer)
+
+    def says(self, node: str, message: Any) -> None:
+        self.talk.inbox.put((node, p.encode(message)))
+
+    def prepare(self, needed: int) -> None:
+        self.talk.leading = Leading(STEP)
+        settings = replace(Settings(), wait_ready_ns=200 * NS_PER_MS)
+        record: Any = SimpleNamespace(note=self.notes.append)
+        target: Any = SimpleNamespace(embedded=False)
+        one = StepRun(STEP, self.talk, record, target, settings, 0, needed, lambda: True, lambda: False)
+        one._prepared()
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_run, "PREPARE_NS", 100 * NS_PER_MS)
+
+
+def test_all_are_ready_at_once() -> None:
+    place = Workplace(READY, p.Ready("r", 0, None, ("short of files",)))
+    place.prepare(2)
+    assert place.notes == ["short of files"]
+    assert len(place.workers.peers) == 2
+
+
+def test_goes_on_without_those_that_fail_or_do_not_get_ready_where_others_are_enough() -> None:
+    place = Workplace(READY, p.Ready("r", 0, "no way to Triton"), SILENT, READY)
+    place.prepare(2)
+    assert place.notes == [
+        "goes on without worker 1 (host1, pid 1): no way to Triton",
+        "goes on without worker 2 (host2, pid 2): did not get ready within 0.3 s, see its log",
+    ]
+    assert list(place.workers.peers) == ["w0", "w3"]
+    place.workers.turn_away()
+    assert {node for message, node in place.sent if isinstance(message, p.Refused)} == {"w1", "w2"}
+
+
+def test_refuses_by_name_where_the_others_are_too_few() -> None:
+    started = now_ns()
+    with pytest.raises(RefusedError) as caught:
+        Workplace(READY, SILENT).prepare(2)
+    assert caught.value.message == (
+        "1 of 2 workers are ready; worker 1 (host1, pid 1): did not get ready within 0.3 s, see its log"
+    )
+    assert now_ns() - started >= 300 * NS_PER_MS  # its own time to wait for the server comes on top
