@@ -239,14 +239,17 @@ class Run:
         self._took_part.add(peer.number)
 
     def _window(self, window: Window) -> None:
-        if self.record.timeline.known(window.worker, window.seq):
-            if (window.worker, window.seq) not in self._unacknowledged:
-                self.talk.acknowledge(window.worker, window.seq)  # again: the first word of it got lost
+        name, timeline = (window.worker, window.seq), self.record.timeline
+        if timeline.known(*name):
+            if name not in self._unacknowledged:
+                self.talk.acknowledge(*name)  # again: the first word of it got lost
             return
         if self._step is not None and window.step == self._step.step.index:
             self._step.window(window)
-        self._unacknowledged.add((window.worker, window.seq))
+        self._unacknowledged.add(name)
         self.record.window(window)
+        if timeline.too_late(window):  # nothing more will be written of it
+            self._on_disk(*name)
 
     def _on_disk(self, worker: int, seq: int) -> None:
         """Said once of each, though every revision of a second names all its windows."""

@@ -10,6 +10,7 @@ import gc
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ LEAVE_NS = 3 * NS_PER_S
 """How long a worker that leaves waits for answers."""
 FLUSH_NS = 2 * NS_PER_S
 REPEAT_NS = 4 * NS_PER_S
+REPEATED = 10
+"""Windows sent again at a time: a master that cannot write them is not to drown in them."""
 PAUSE_S = 0.002
 """Between the cut of a window and its encoding."""
 KEPT_WINDOWS = 3600
@@ -167,6 +170,7 @@ class WorkerRun:
         self._connections_lost = 0
         self._cut: deque[Window] = deque()
         self._unacked: OrderedDict[int, tuple[int, p.WindowSent]] = OrderedDict()
+        """By number: when it was sent last, which is also their order, and the window."""
         self._realtime = Realtime(start.settings.realtime)
 
     def handle(self, message: Any) -> None:
@@ -231,16 +235,17 @@ class WorkerRun:
             sent = p.WindowSent(self.id, window.seq, encode_window(window))
             self._unacked[window.seq] = (now_ns(), sent)
             if len(self._unacked) > KEPT_WINDOWS:
-                self._unacked.popitem(last=False)
+                del self._unacked[min(self._unacked)]
             self._say(sent)
 
     def _repeat(self) -> None:
         """Send again what has not been acknowledged for long: a broken connection may have lost it."""
         now = now_ns()
-        for seq, (sent_ns, window) in self._unacked.items():
+        for seq, (sent_ns, window) in list(islice(self._unacked.items(), REPEATED)):
             if now - sent_ns < REPEAT_NS:
                 return
             self._unacked[seq] = (now, window)
+            self._unacked.move_to_end(seq)
             self._say(window)
 
     def _owe(self, missing: tuple[int, ...]) -> None:

@@ -99,7 +99,7 @@ class Timeline:
         if window.step not in self._closed:
             self._steps.setdefault(window.step, StepSum()).add(window)
         self._newest = max(self._newest, window.second)
-        if window.second <= self._newest - HISTORY_S:
+        if self.too_late(window):
             return []
         place = (window.step, window.second)
         second = self._seconds.setdefault(place, Second())
@@ -120,6 +120,10 @@ class Timeline:
             if place in self._seconds:
                 self._seconds[place].pack()
         self._loose.clear()
+
+    def too_late(self, window: Window) -> bool:
+        """Whether it can only count in its step's result: its second's line is forgotten."""
+        return window.second <= self._newest - HISTORY_S
 
     def known(self, worker: int, seq: int) -> bool:
         """Whether this window has come."""
