@@ -167,6 +167,19 @@ def test_a_worker_leaves_in_order(triton: EmbeddedTriton, tmp_path: Path) -> Non
     assert row["audit"]["equal"] is True
 
 
+def test_requests_that_a_worker_cannot_save_are_missed(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    (tmp_path / "worker1").mkdir()
+    (tmp_path / "worker1" / "results").write_text("a file where the folder should be")
+    with Cluster(
+        tmp_path, 2, "-H", triton.url, *MODEL, *OPEN, "-p", "1s", *QUICK, "--save-requests"
+    ) as cluster:
+        cluster.ended(4, workers=[0, 1])
+    [reason] = [r for r in cluster.master.summary["reasons"] if r["code"] == "results_incomplete"]
+    assert f"pid {cluster.workers[1].process.pid}) cannot write results/" in reason["message"], reason
+    assert reason["severity"] == "invalid"
+    assert list(cluster.workers[0].results.glob("*/requests-*.npz"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_to_the_master_closes_the_run(
     number: signal.Signals, triton: EmbeddedTriton, tmp_path: Path

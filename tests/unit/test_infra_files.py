@@ -104,6 +104,15 @@ def test_the_master_is_given_options_that_exist() -> None:
     assert "INFLUXDB_TOKEN" in SERVICES["master"]["environment"]
 
 
+def test_master_and_workers_can_write_their_results() -> None:
+    """Their root is read-only, and a worker saves requests where the image's LOCUST_RESULTS says."""
+    assert "LOCUST_RESULTS=/results" in (INFRA / "docker" / "Dockerfile").read_text()
+    for name in ("master", "worker"):
+        assert SERVICES[name]["volumes"] == ["results:/results"]
+        (container,) = OBJECTS[name]["spec"]["template"]["spec"]["containers"]
+        assert "/results" in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
 def test_without_a_gpu_nothing_asks_for_one() -> None:
     assert "nvidia" not in COMPOSE.read_text().replace("nvcr", "")
     assert list(loaded(INFRA / "compose.gpu.yaml")["services"]) == ["triton"]

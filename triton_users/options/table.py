@@ -267,7 +267,7 @@ OPTIONS: tuple[Option, ...] = (
         None,
         False,
         RUN,
-        "Save the times of every request (requests-*.npz).",
+        "Save the times of every request (requests-*.npz); each worker saves its own, on its own machine.",
     ),
     Option(
         ("--influx-url",),

@@ -215,6 +215,7 @@ class Run:
                 self.refusal = f"the run cannot start: {error.message}. What to do: {error.advice}"
             raise Stopped from error
         self.outcomes.append(outcome)
+        self.reasons += self._step.unsaved()
         self.record.diary.step_end(self._outcome(), outcome, self.talk.now)
         return outcome.result
 

@@ -144,13 +144,15 @@ class WindowSent:
 @dataclass(frozen=True, slots=True)
 class Done:
     """A step has drained; ``last_seq`` is its last window. ``stopped_ns`` is when sending ended (run's axis);
-    ``connections_lost`` counts those that broke. One that nobody asked for: the worker leaves."""
+    ``connections_lost`` counts those that broke, ``unsaved`` says why requests that were to be saved are not.
+    One that nobody asked for: the worker leaves."""
 
     run: str
     step: int
     last_seq: int
     stopped_ns: int
     connections_lost: int = 0
+    unsaved: str | None = None
 
 
 _TYPES: dict[str, Any] = {

@@ -22,6 +22,7 @@ from triton_users.stats.window import Window
 from triton_users.step import CLOSED, Step
 from triton_users.units import NS_PER_MS, NS_PER_S
 from triton_users.verdict.judge import judge
+from triton_users.verdict.verdict import INVALID, Reason
 
 LEAD_NS = 400 * NS_PER_MS
 """From the decision to start a step to its t0: what every worker needs to be told and armed."""
@@ -229,6 +230,15 @@ class StepRun:
             for peer in here
             if not peer.is_done(self.step.index) or peer.number in missing
         }
+
+    def unsaved(self) -> list[Reason]:
+        """The workers that could not save this step's requests, and why."""
+        advice = "see that the worker can write to this folder and has space there, and measure again"
+        return [
+            Reason("results_incomplete", INVALID, self.step.name, f"{peer.name} {peer.done.unsaved}", advice)
+            for peer in self.joined.values()
+            if peer.done is not None and peer.is_done(self.step.index) and peer.done.unsaved is not None
+        ]
 
     # Judgement
 

@@ -327,6 +327,7 @@ class WorkerRun:
 
     def _finish(self, step: Step, drain_ns: int, end_ns: int) -> None:
         """``end_ns`` on the run's axis: a clock that lags a little still has arrivals to send."""
+        unsaved = None
         if self._begun == step.index:
             left_ns = self._zero + end_ns - now_ns()
             if 0 < left_ns < LEAVE_NS:
@@ -335,22 +336,24 @@ class WorkerRun:
             self._engine.finish(drain_ns)
             self._pass_on()
             self._realtime.off()
-            self._save(step)
+            unsaved = self._save(step)
         else:
             stopped_ns = 0
         lost = sum(c.connections_lost for c in self._channels.values())
-        self._done = p.Done(
-            self.id, step.index, self._engine.last_seq, stopped_ns, lost - self._connections_lost
-        )
+        broken = lost - self._connections_lost
+        self._done = p.Done(self.id, step.index, self._engine.last_seq, stopped_ns, broken, unsaved)
         self._connections_lost = lost
         self._say(self._done)
 
-    def _save(self, step: Step) -> None:
+    def _save(self, step: Step) -> str | None:
+        """For --save-requests; why the step's requests could not be saved."""
         if self._log is not None:
             try:
                 self._files.add(step, self._zero, self._t0, self._leases, self._log.cut(), self._recorder)
             except ResultsError as error:
                 logging.getLogger(__name__).error("%s", error)
+                return str(error)
+        return None
 
     def _close(self) -> None:
         for channel in self._channels.values():

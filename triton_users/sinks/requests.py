@@ -89,7 +89,7 @@ class RequestsWriter:
             with replacing(path) as file:
                 np.savez(file, **columns)
         except OSError as error:
-            raise ResultsError(f"cannot write {path}: {error.strerror}; free some space") from error
+            raise ResultsError(f"cannot write {path}: {error.strerror}") from error
 
 
 def read_requests(folder: Path) -> SavedRequests:
