@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import started
 from tests.real.cluster import QUICK, Cluster, free_port
 from tests.real.locust_process import ROOT, LocustProcess, finish
+from triton_users import demo
 from triton_users.server.embedded import EmbeddedTriton
+from triton_users.units import NS_PER_MS
 
 MODEL = ("-m", "identity_16")
 FRESH = ("-m", "identity", "--shape", "INPUT0:16")
@@ -44,6 +48,24 @@ def test_joiners_in_open_loop(triton: EmbeddedTriton, tmp_path: Path) -> None:
     assert len(shares) == 4
     assert all(share > 0.03 for share in shares), shares
     assert shares[0] == max(shares)
+
+
+def test_two_joiners_in_closed_loop(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """Locust by itself shares users out to the first joiner alone; the second would have none for ever."""
+    with Cluster(
+        tmp_path, 1, "-H", triton.url, *MODEL, "--concurrency-range", "6", "-p", "50s", *QUICK
+    ) as cluster:
+        cluster.measuring(0)
+        for number in (1, 2):
+            cluster.add()
+            cluster.master.says(f"worker {number} (")
+        time.sleep(5)
+        cluster.master.signal(signal.SIGTERM)
+        cluster.ended(0, 4, workers=[0, 1, 2])
+    last = cluster.master.lines[-2]
+    assert [one["users"] for one in last["generators"]] == [2, 2, 2], cluster.said()
+    assert all(one["ok"] > 0 for one in last["generators"]), last
+    assert cluster.row["audit"]["equal"] is True
 
 
 def test_a_joiner_and_a_loss_in_closed_loop(fresh_triton: EmbeddedTriton, tmp_path: Path) -> None:
@@ -165,6 +187,32 @@ def test_a_worker_leaves_in_order(triton: EmbeddedTriton, tmp_path: Path) -> Non
     assert row["failed"] == 0
     assert sum(generator["unrecorded"] for generator in row["generators"]) == 0
     assert row["audit"]["equal"] is True
+
+
+@pytest.fixture
+def slow_triton(usable_triton: None, tmp_path: Path) -> Iterator[EmbeddedTriton]:
+    """An answer takes longer than the half second that Locust leaves its workers for their last reports."""
+    parameters = {"recording": {"service_time_ns": str(1200 * NS_PER_MS)}}
+    server = started(demo.build(tmp_path / "models", ["recording"], parameters), tmp_path / "server.log")
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("ends", ["by itself", "by SIGTERM"])
+def test_slow_answers_are_waited_for_and_reported(
+    ends: str, slow_triton: EmbeddedTriton, tmp_path: Path
+) -> None:
+    load = ("-m", "recording", "--shape", "INPUT0:1", "--concurrency-range", "4")
+    seconds = "3s" if ends == "by itself" else "30s"
+    with Cluster(tmp_path, 2, "-H", slow_triton.url, *load, "-p", seconds, *QUICK) as cluster:
+        cluster.measuring(2)
+        if ends == "by SIGTERM":
+            cluster.master.signal(signal.SIGTERM)
+        cluster.ended(0, 4, workers=[0, 1])
+    row = cluster.row
+    assert row["ok"] == row["scheduled"] >= 8, row
+    assert row["audit"]["equal"] is True, row
+    assert [one["windows_missing"] for one in row["generators"]] == [0, 0]
 
 
 def test_requests_that_a_worker_cannot_save_are_missed(triton: EmbeddedTriton, tmp_path: Path) -> None:
