@@ -96,11 +96,13 @@ def test_the_refused_are_named_and_sent_home() -> None:
 
 
 def test_a_new_run_forgets_the_last_ones_steps_and_those_who_left() -> None:
-    workers = Workers(lambda packed, node: None, lambda: ["a"])
+    members = ["a"]
+    workers = Workers(lambda packed, node: None, lambda: members)
     for node in ("a", "b"):
         workers.hello(node, HELLO, 0, HELLO)
     peer = workers.peers["a"]
-    peer.ready, peer.done = p.Ready("r", 0), p.Done("r", 0, 3, 4)
+    for one in workers.peers.values():
+        one.ready, one.done = p.Ready("r", 0), p.Done("r", 0, 3, 4)
     workers.new_run(50 * NS_PER_S)
     assert list(workers.peers) == ["a"]
     assert not peer.is_ready(0)
@@ -110,6 +112,10 @@ def test_a_new_run_forgets_the_last_ones_steps_and_those_who_left() -> None:
     assert joiner is not None
     assert joiner.number == 2  # never used again
     assert workers.nodes == ["a", "b", "c"]
+    members.append("b")  # it was only frozen; it will not say hello again
+    workers.welcome()
+    assert workers.peers["b"].number == 1
+    assert not workers.peers["b"].is_done(0)
 
 
 @pytest.mark.parametrize(("cap", "numbers"), [(1024, [3]), (10, [9, 1, 4]), (2, [1, 2, 3]), (64, [])])

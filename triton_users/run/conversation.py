@@ -120,6 +120,7 @@ class Conversation:
 
     def _round(self) -> None:
         self.workers.turn_away()
+        self.workers.welcome()
         leases = self._leases()
         caps = shares(self.leading.step.max_in_flight, leases) if self.leading is not None else {}
         for peer in list(self.workers.peers.values()):

@@ -69,6 +69,8 @@ class Workers:
     """Why a worker may not take part, by Locust's id."""
     nodes: list[str] = field(default_factory=list)
     """Locust's ids by our numbers."""
+    away: dict[str, Peer] = field(default_factory=dict)
+    """Those that were not there when the run began, by Locust's id: hello is said once."""
 
     def hello(self, node: str, hello: p.Hello, now: int, expected: p.Hello) -> Peer | None:
         """A worker introduces itself; None when it would not make the same schedule or load."""
@@ -84,12 +86,19 @@ class Workers:
     def new_run(self, now: int) -> None:
         """What workers said of the last run's steps, which had the same numbers, counts no more; nor do those
         that are gone. Nobody has listened to the others since, so none has been silent."""
-        members = self.members()
-        self.peers = {node: peer for node, peer in self.peers.items() if node in members}
-        for peer in self.peers.values():
+        self.away |= self.peers
+        for peer in self.away.values():
             peer.beat, peer.ready, peer.done, peer.begin = NOTHING, None, None, None
             peer.heard_ns = peer.alive_ns = now
             peer.acks.clear()
+        self.peers = {}
+        self.welcome()
+
+    def welcome(self) -> None:
+        """Those that were away and are there again count as before."""
+        if self.away:
+            for node in self.away.keys() & set(self.members()):
+                self.peers[node] = self.away.pop(node)
 
     def refuse(self, peer: Peer, why: str) -> None:
         """It may not go on taking part."""
