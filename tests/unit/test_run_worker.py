@@ -69,4 +69,10 @@ def test_a_broken_worker_says_so_and_ends() -> None:
 
 def test_options_of_the_master_given_to_a_worker() -> None:
     given = Namespace(model="m", request_rate_range="50", save_requests=False, seed=None)
-    assert enlist.misplaced(given) == ["--model", "--request-rate-range"]
+    assert enlist.misplaced(given, {}) == ["--model", "--request-rate-range"]
+
+
+def test_the_environment_of_an_image_is_not_misplaced() -> None:
+    given = Namespace(results="/results", host="triton:8001", num_users=3, spawn_rate=None)
+    assert enlist.misplaced(given, {"LOCUST_RESULTS": "/results"}) == ["-H", "-u"]
+    assert enlist.misplaced(given, {"LOCUST_HOST": "", "LOCUST_USERS": ""}) == ["--results"]

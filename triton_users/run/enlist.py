@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, cast
 
@@ -21,6 +22,13 @@ from triton_users.run.worker import Worker
 CONNECT_RETRIES = 1
 """Of five seconds each, with a master that had just given its locustfile."""
 
+LOCUSTS_OWN = [
+    ("-H", "host", "LOCUST_HOST"),
+    ("-u", "num_users", "LOCUST_USERS"),
+    ("-r", "spawn_rate", "LOCUST_SPAWN_RATE"),
+]
+"""Flag, destination and environment variable of what concerns the load among Locust's options."""
+
 
 def enlist(environment: Environment, runner: Any) -> Worker:
     """The Worker of this process, which is a worker or a local run; it has yet to greet the master."""
@@ -35,7 +43,7 @@ def enlist(environment: Environment, runner: Any) -> Worker:
     environment.events.quitting.add_listener(lambda **_: worker.leave())
     if isinstance(runner, WorkerRunner):
         quick_spawns()
-        if not forks.child and (flags := misplaced(environment.parsed_options)):
+        if not forks.child and (flags := misplaced(environment.parsed_options, os.environ)):
             sys.stderr.write(f"triton-users: {', '.join(flags)} has no effect here: give it to the master\n")
         environment.events.heartbeat_received.add_listener(lambda **_: worker.heard())
         gevent.spawn(worker.watch)
@@ -68,8 +76,12 @@ def _ender(environment: Environment, runner: Any) -> Callable[[str, int], None]:
     return end
 
 
-def misplaced(options: Any) -> list[str]:
-    """The options of ours that a worker was given: the master's hold for all."""
+def misplaced(options: Any, environ: Mapping[str, str]) -> list[str]:
+    """The options about the load that a worker was given: the master's hold for all. Those in the environment
+    are meant for whoever needs them: an image has some for all that run from it."""
+    known = [(option.name, option.dest, option.env_var) for option in OPTIONS] + LOCUSTS_OWN
     return [
-        option.flags[-1] for option in OPTIONS if getattr(options, option.dest, None) not in (None, False)
+        flag
+        for flag, dest, variable in known
+        if getattr(options, dest, None) not in (None, False) and variable not in environ
     ]
