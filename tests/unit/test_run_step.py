@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +16,7 @@ from triton_users.run import protocol as p
 from triton_users.run import step_run
 from triton_users.run.conversation import Conversation, Leading
 from triton_users.run.step_run import RefusedError, StepRun
+from triton_users.run.target import Target
 from triton_users.run.workers import Peer, Workers
 from triton_users.step import POISSON, Flow, RequestClass, Step
 from triton_users.units import NS_PER_MS
@@ -51,11 +54,13 @@ class Workplace:
     def says(self, node: str, message: Any) -> None:
         self.talk.inbox.put((node, p.encode(message)))
 
-    def prepare(self, needed: int) -> None:
+    def prepare(self, needed: int, unreachable_from: str = "") -> None:
         self.talk.leading = Leading(STEP)
         settings = replace(Settings(), wait_ready_ns=200 * NS_PER_MS)
         record: Any = SimpleNamespace(note=self.notes.append)
-        target: Any = SimpleNamespace(embedded=False)
+        target: Any = SimpleNamespace(
+            unreachable_from=lambda host: "is elsewhere" if host == unreachable_from else None
+        )
         one = StepRun(STEP, self.talk, record, target, settings, 0, needed, lambda: True, lambda: False)
         one._prepared()
 
@@ -92,3 +97,18 @@ def test_refuses_by_name_where_the_others_are_too_few() -> None:
         "1 of 2 workers are ready; worker 1 (host1, pid 1): did not get ready within 0.3 s, see its log"
     )
     assert now_ns() - started >= 300 * NS_PER_MS  # its own time to wait for the server comes on top
+
+
+def test_a_worker_from_which_the_server_cannot_be_reached_is_left_out_at_once() -> None:
+    """Whatever it says: something else may answer on its own loopback."""
+    place = Workplace(READY, SILENT, READY)
+    place.prepare(2, unreachable_from="host1")
+    assert place.notes == ["goes on without worker 1 (host1, pid 1) is elsewhere"]
+    assert list(place.workers.peers) == ["w0", "w2"]
+
+
+def test_only_the_embedded_server_is_out_of_reach_from_elsewhere(tmp_path: Path) -> None:
+    embedded, given = (Target(host, (), tmp_path, print) for host in (None, "127.0.0.1:8001"))
+    assert "-H HOST:8001" in (embedded.unreachable_from("elsewhere") or "")
+    assert embedded.unreachable_from(socket.gethostname()) is None
+    assert given.unreachable_from("elsewhere") is None

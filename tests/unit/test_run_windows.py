@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -125,7 +124,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
         workers.hello(node, HELLO, 0, HELLO)
     record = Record(settings, "run", "r", 0, 0, Voice())
     record.expect([0, 1])
-    target: Any = SimpleNamespace(embedded=False)
+    target: Any = None
     yield Run("r", 0, settings, (), target, workers, record, lambda users: True, 2, now_ns(), 0, 1, lambda: 0)
     record.discard("the test is over")
 

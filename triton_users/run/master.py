@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -100,7 +99,7 @@ class Run:
             members = set(self.workers.members())
             refused = [why for node, why in self.workers.refused.items() if node in members]
             silent = members - set(self.workers.peers) - set(self.workers.refused)
-            if refused := refused or self._elsewhere(members):
+            if refused := refused or self._elsewhere():
                 self.refusal = "; ".join(refused)
                 return False
             if not silent and len(members) >= self.needed:
@@ -115,15 +114,12 @@ class Run:
             self.talk.listen(0.05)
         return True
 
-    def _elsewhere(self, members: set[str]) -> list[str]:
+    def _elsewhere(self) -> list[str]:
         """Workers on other machines, where the server can only be reached on this one."""
-        if not self.target.embedded:
-            return []
         return [
-            f"{peer.name} is on another machine than the embedded Triton, which is on the master's loopback: "
-            "start Triton where all can reach it and give -H HOST:8001"
-            for node, peer in self.workers.peers.items()
-            if node in members and peer.hello.host != socket.gethostname()
+            f"{peer.name} {why}"
+            for peer in self.talk.here()
+            if (why := self.target.unreachable_from(peer.hello.host)) is not None
         ]
 
     def _broken(self, error: Exception) -> None:

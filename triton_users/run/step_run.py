@@ -123,7 +123,8 @@ class StepRun:
         ready = self._ready()
         if len(ready) < self.needed or not ready:
             few = f"{len(ready)} of {self.needed} workers are ready"
-            raise RefusedError("; ".join([few, *problems]), self._advice())
+            advice = "see that every worker reaches the server"
+            raise RefusedError("; ".join([few, *problems]), advice)
         self._go_on_without(problems)
 
     def _unready(self) -> list[Peer]:
@@ -133,23 +134,19 @@ class StepRun:
 
     def _failed(self) -> dict[str, Peer]:
         """Why workers that are here cannot take part."""
-        return {
-            f"{peer.name}: {peer.ready.error}": peer
-            for peer in self.talk.here()
-            if peer.ready is not None and peer.ready.step == self.step.index and peer.ready.error is not None
-        }
+        found = {}
+        for peer in self.talk.here():
+            if (why := self.target.unreachable_from(peer.hello.host)) is not None:
+                found[f"{peer.name} {why}"] = peer  # before it sends to whatever is on its own loopback
+            elif (error := peer.fault(self.step.index)) is not None:
+                found[f"{peer.name}: {error}"] = peer
+        return found
 
     def _go_on_without(self, problems: Mapping[str, Peer]) -> None:
         """They are sent home: Locust would give them users."""
         for problem, peer in problems.items():
             self.record.note(f"goes on without {problem}")
             self.talk.workers.refuse(peer, problem)
-
-    def _advice(self) -> str:
-        advice = "see that every worker reaches the server"
-        if self.target.embedded:
-            advice += ": the embedded one is on the master's loopback, for workers on other machines give -H"
-        return advice
 
     def _lead(self, t0: int) -> None:
         """Until the step's length has passed, or the run is stopped."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -46,6 +47,15 @@ class Target:
         self.channel: Channel
         self.ask: Control
         """Control calls that give up soon, for a server under load, or frozen."""
+
+    def unreachable_from(self, host: str) -> str | None:
+        """Why workers on the machine of that name cannot reach the server; None where they may."""
+        if not self.embedded or host == socket.gethostname():
+            return None
+        return (
+            "is on another machine than the embedded Triton, which is on the master's loopback: start Triton "
+            "where all can reach it and give -H HOST:8001"
+        )
 
     # Start
 

@@ -54,6 +54,10 @@ class Peer:
     def is_ready(self, step: int) -> bool:
         return self.ready is not None and self.ready.step == step and self.ready.error is None
 
+    def fault(self, step: int) -> str | None:
+        """Why it cannot take part in the step, as it says."""
+        return self.ready.error if self.ready is not None and self.ready.step == step else None
+
     def is_done(self, step: int) -> bool:
         return self.done is not None and self.done.step == step
 
