@@ -102,11 +102,10 @@ def test_seconds_that_were_written_are_kept_small(monkeypatch) -> None:
     assert sizes[1] < sizes[0] / 4
 
 
-def test_duplicates_change_nothing_and_are_reported() -> None:
+def test_a_window_that_comes_again_changes_nothing() -> None:
     timeline = Timeline()
     timeline.add(window(0, 0, 0, some(0)))
     assert timeline.add(window(0, 0, 0, some(0))) == []
-    assert timeline.duplicates == {0: 1}
     assert timeline.known(0, 0)
     assert not timeline.known(0, 1)
     assert timeline.close(STEP, 0).whole.ok == 10

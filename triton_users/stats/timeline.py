@@ -65,11 +65,10 @@ class Timeline:
 
     A line holds one second of one step, of all workers that have reported it. The key of a line is
     (step, second); its windows are named under ``generators`` by worker and seq, for acknowledging them once
-    the line is on disk. ``duplicates`` counts windows that came again, by worker; they change nothing.
+    the line is on disk. A window that comes again changes nothing.
     """
 
     def __init__(self) -> None:
-        self.duplicates: dict[int, int] = {}
         self._sequences = Sequences()
         self._closed_at: dict[int, int] = {}  # by worker: the first seq that the next step's gaps may have
         self._expected: set[int] = set()
@@ -94,7 +93,6 @@ class Timeline:
         A window for a second that has been emitted makes its line anew, with the next revision.
         """
         if not self._sequences.add(window.worker, window.seq):
-            self.duplicates[window.worker] = self.duplicates.get(window.worker, 0) + 1
             return []
         if window.step not in self._closed:
             self._steps.setdefault(window.step, StepSum()).add(window)
