@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benchmarks.two_workers [--rounds 4]
 
-Rounds of either are interleaved. Latencies are the same within noise unless two workers are slower in each of their
-rounds than one is in any of its own: with four rounds of two equals, chance does that once in 70. Ends with 1 where
-they are slower so, in p50 or p99, or where CPU misses its goal.
+Rounds of either are interleaved. Latencies are the same within noise unless two workers are slower in each of
+their rounds than one is in any of its own: with four rounds of two equals, chance does that once in 70. Ends
+with 1 where they are slower so, in p50 or p99, or where CPU misses its goal.
 
 The total CPU per request of two may be half as much again as that of one: each send carries fewer requests.
 How many is counted by perf (Debian package linux-perf) in a run of its own; without perf it is left out.
