@@ -114,6 +114,24 @@ def test_the_last_worker_is_killed(triton: EmbeddedTriton, tmp_path: Path) -> No
     assert cluster.row["lost"] > 0
     assert cluster.row["ok"] > 0
     assert cluster.master.summary["valid"] is False
+    assert cluster.master.codes()["workers_gone"] == 1
+
+
+@pytest.mark.parametrize("left_s", [18, pytest.param(1, marks=pytest.mark.slow)])
+def test_the_last_worker_of_a_closed_loop_is_killed(
+    left_s: int, triton: EmbeddedTriton, tmp_path: Path
+) -> None:
+    """In mid-step, and so near its end that the step is over before anyone misses the worker. A step that
+    was to follow is not begun."""
+    closed = ("-H", triton.url, *MODEL, "--concurrency-range", "2,3", "-p", f"{left_s + 2}s", *QUICK)
+    with Cluster(tmp_path, 1, *closed) as cluster:
+        cluster.measuring(2)
+        killed(cluster.workers[0])
+        cluster.ended(4, limit_s=30)
+    assert cluster.row["ok"] > 0
+    [reason] = [r for r in cluster.master.summary["reasons"] if r["code"] == "workers_gone"]
+    assert (reason["severity"], reason["step"]) == ("invalid", None)
+    assert "the last worker is gone" in reason["message"]
 
 
 def test_the_master_is_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:

@@ -143,6 +143,15 @@ class Run:
         """End the run soon, with what has been measured: Ctrl-C, SIGTERM, -t, the web UI's stop."""
         self._stop = self._stop or reason
 
+    def deserted(self) -> None:
+        """No worker is left: the run ends here, and nobody answers for the rest of it."""
+        message = "the last worker is gone, and the run ended there"
+        advice = "see the workers' logs, and measure again with workers that stay"
+        reason = Reason("workers_gone", INVALID, None, message, advice)
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+        self.stop(message)
+
     def hurry(self) -> None:
         """Do not wait for answers any longer."""
         if self.talk.leading is not None:
@@ -212,6 +221,8 @@ class Run:
             raise Stopped from error
         self.outcomes.append(outcome)
         self.reasons += self._step.unsaved()
+        if self._step.deserted:
+            self.deserted()
         self.record.diary.step_end(self._outcome(), outcome, self.talk.now)
         return outcome.result
 

@@ -241,6 +241,8 @@ class Session:
     def stopping(self) -> None:
         """``test_stopping``: Locust goes on to stop its users when this returns."""
         self._halting = True
+        if self.run is not None and self.running and not self.run.asked_to_stop and not self._members():
+            self.run.deserted()  # it is Locust that stops the test
         self.stop("the test was stopped")
 
     def _ended(self, greenlet: Any) -> None:

@@ -31,7 +31,7 @@ PREPARE_NS = 120 * NS_PER_S
 OWED_NS = 5 * NS_PER_S
 """How long the master waits for what living workers owe at the end of a step."""
 ALONE_NS = 10 * NS_PER_S
-"""Without any worker for so long, the run is over."""
+"""Without any worker for so long, the run is over. Locust, if it misses the last one too, stops it sooner."""
 
 
 class RefusedError(Exception):
@@ -59,6 +59,8 @@ class StepRun:
     reported: lost.Reported = field(default_factory=lost.Reported)
     joined: dict[int, Peer] = field(default_factory=dict)
     slots: Counter[int] = field(default_factory=Counter)
+    deserted: bool = False
+    """Workers that took part have not answered, and none is left."""
     _there: dict[int, str] = field(default_factory=dict)
     _alone_since: int | None = None
 
@@ -161,7 +163,6 @@ class StepRun:
             self._watch()
             self._attend()
             if self._alone():
-                self.record.note("the last worker is gone")
                 return
 
     def _attend(self) -> None:
@@ -210,6 +211,8 @@ class StepRun:
             for number, peer in self.joined.items()
             if number not in early and peer.done is not None and peer.is_done(self.step.index)
         ]
+        answered = all(peer.is_done(self.step.index) for peer in self.joined.values())
+        self.deserted = not answered and not self.talk.here()
         return min(end, *stops) if stops else end
 
     def _took_part(self, peer: Peer) -> bool:
