@@ -8,24 +8,13 @@ it in the ledger.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
-from triton_users.run.roster import Roster, Span
-from triton_users.schedule import Arrivals, Schedule
-from triton_users.stats.trials import TrialAxis
+from triton_users.run.census import NOBODY, Census, Counts
+from triton_users.run.roster import Roster
 from triton_users.stats.window import Key, Series, Window
-from triton_users.step import CLOSED, UNKNOWN_CLASS, Flow, Step
-from triton_users.units import NS_PER_S
-
-NOBODY = -1
-PIECE_NS = 10 * NS_PER_S
-"""Of the schedule, made at a time: a long step takes no memory."""
-
-Counts = Counter[Key]
+from triton_users.step import CLOSED, UNKNOWN_CLASS, Step
 
 
 @dataclass(slots=True)
@@ -83,10 +72,25 @@ class Account:
             self.extra[key] = Series(scheduled=before.scheduled + scheduled, lost=before.lost + lost)
 
 
-def account(step: Step, roster: Roster, reported: Reported, answers: Answers, seed: int) -> Account:
-    """What is to be added to the windows of a step whose roster is closed, so that its ledger closes."""
+def account(
+    step: Step,
+    roster: Roster,
+    reported: Reported,
+    answers: Answers,
+    seed: int,
+    pause: Callable[[], None] = lambda: None,
+) -> Account:
+    """What is to be added to the windows of a step whose roster is closed, so that its ledger closes.
+
+    All its arrivals are counted once more: ``pause`` is called between pieces of that, for whoever must not
+    be kept waiting. Windows that come meanwhile may still be reported.
+    """
     total = Account()
-    owned = _owned(step, roster, answers, seed)
+    owned: dict[int, Counts] = {}
+    census = Census(step, seed, answers.until, pause)
+    for span in roster.spans:
+        for worker, counts in census.count(span).items():
+            owned.setdefault(worker, Counter()).update(counts)
     nobody = owned.pop(NOBODY, Counter())
     for key, count in nobody.items():
         total.add(key, count, count)
@@ -130,51 +134,3 @@ def _like(counts: Counts, step: Step) -> Counts:
     for key, count in counts.items():
         found[Key(key.flow, UNKNOWN_CLASS, key.trial) if key.flow in unknown else key] += count
     return found
-
-
-def _owned(step: Step, roster: Roster, answers: Answers, seed: int) -> dict[int, Counts]:
-    """How many arrivals of each flow, class and trial each worker owned."""
-    found: dict[int, Counts] = {}
-    axis = TrialAxis(step, 0)
-    last = max([answers.end_ns, *answers.stops.values()])
-    for flow in step.flows:
-        if flow.process == CLOSED or flow.rate is None:
-            continue
-        schedule = Schedule(flow.process, flow.rate, seed, f"{step.index}/{flow.name}")
-        for span in roster.spans:
-            workers = np.array(span.workers or (NOBODY,), np.int64)
-            untils = np.array([answers.until(worker) for worker in workers.tolist()], np.int64)
-            for start, end in _pieces(span, last):
-                arrivals = schedule.arrivals(start, end)
-                place = arrivals.index % len(workers)
-                theirs = arrivals.offset_ns < untils[place]
-                _count(found, flow, axis, arrivals, np.where(theirs, workers[place], NOBODY - 1))
-    found.pop(NOBODY - 1, None)  # after the end: nobody's business
-    return found
-
-
-def _pieces(span: Span, last: int) -> Iterator[tuple[int, int]]:
-    end = min(span.until_ns, last)
-    for start in range(span.from_ns, end, PIECE_NS):
-        yield start, min(start + PIECE_NS, end)
-
-
-def _count(
-    found: dict[int, Counts],
-    flow: Flow,
-    axis: TrialAxis,
-    arrivals: Arrivals,
-    owner: npt.NDArray[np.int64],
-) -> None:
-    if not len(owner):
-        return
-    classes = [cls for cls, _ in flow.classes] or [UNKNOWN_CLASS]
-    trials = axis.trials(arrivals.offset_ns)
-    drawn = np.zeros(len(trials), np.int64)
-    if len(classes) > 1:
-        weights = np.array([weight for _, weight in flow.classes], np.float64)
-        edges = np.cumsum(weights) / weights.sum()  # as inputs.Payloads.draw
-        drawn = np.searchsorted(edges[:-1], arrivals.pick, side="right").astype(np.int64)
-    rows, counts = np.unique(np.stack((owner, trials, drawn)), axis=1, return_counts=True)
-    for worker, trial, cls, count in zip(*rows.tolist(), counts.tolist(), strict=True):
-        found.setdefault(worker, Counter())[Key(flow.name, classes[cls], trial)] += count

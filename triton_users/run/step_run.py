@@ -253,7 +253,7 @@ class StepRun:
             {number: one.stopped_ns - t0 for number, one in done.items()},
             record.timeline.missing(),
         )
-        account = lost.account(step, roster, self.reported, answers, self.seed)
+        account = lost.account(step, roster, self.reported, answers, self.seed, self._pause)
         hosts = {number: peer.hello.host for number, peer in peers.items()}
         result = record.timeline.close(step, t0, end if stopped else None, extra=account.extra, hosts=hosts)
         connections_lost = sum(one.connections_lost for one in done.values())
@@ -275,6 +275,10 @@ class StepRun:
         record.flush()
         self.talk.leading = None
         return outcome
+
+    def _pause(self) -> None:
+        """Workers wait for a sign of the master, also while it counts."""
+        self.talk.listen(0.001)
 
     def _slots_off(self, t0: int, end: int) -> int:
         """Seconds of the measurement in which the workers' slots were not as many as asked for."""
