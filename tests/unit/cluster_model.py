@@ -1,7 +1,8 @@
 """Workers and their master in made-up time: who runs when, which message arrives when, who sends what.
 
 The master is Roster and lost.account themselves; a worker is its rule alone: it sends what it holds leases
-for, when it runs, unless that is more than two seconds late: then it is lost. Times are ns from t0.
+for, when it runs, unless that is more than two seconds late: then it is lost. Grants and beats are said once;
+what is said again until it is heard crosses after a loss. Times are ns from t0.
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ Span = tuple[int, int]
 
 @dataclass
 class Machine:
-    """Runs but for its pauses, until it dies; messages cross but for cuts, ``delay`` later."""
+    """Runs but for its pauses, until it dies; messages cross ``delay`` later: in a cut after it, in a loss
+    after it or, said once, never."""
 
     pauses: list[Span] = field(default_factory=list)
     cuts: list[Span] = field(default_factory=list)
+    losses: list[Span] = field(default_factory=list)
     dies: int = NEVER
     delay: int = NS_PER_MS
     joins: int = -NS_PER_S
@@ -46,22 +49,22 @@ class Machine:
                 at = end
         return at if at < self.dies else NEVER
 
-    def crosses(self, at: int) -> int:
+    def crosses(self, at: int, once: bool = False) -> int:
         """When a message sent at ``at`` is at the other end."""
-        if at >= NEVER:
+        if at >= NEVER or (once and any(start <= at < end for start, end in self.losses)):
             return NEVER
-        for start, end in self.cuts:
+        for start, end in sorted(self.cuts + self.losses):
             if start <= at < end:
                 at = end
         return at + self.delay
 
-    def answers(self, at: int) -> int:
+    def answers(self, at: int, once: bool = False) -> int:
         """When the master has the answer to what it sent at ``at``."""
-        return self.crosses(self.acts(self.crosses(at)))
+        return self.crosses(self.acts(self.crosses(at, once)), once)
 
     @property
     def calm(self) -> bool:
-        return not self.pauses and not self.cuts and self.dies == NEVER
+        return not self.pauses and not self.cuts and not self.losses and self.dies == NEVER
 
 
 @dataclass
@@ -86,6 +89,7 @@ class History:
         self.reported = lost.Reported()
         self.gaps: set[int] = set()
         self.stops: dict[int, int] = {}
+        self.came: dict[int, list[Lease]] = {}
         self.schedule = Schedule(self.process, self.rate, self.seed, "0/f")
 
     def run(self) -> lost.Account:
@@ -93,7 +97,7 @@ class History:
         for number, machine in enumerate(self.workers):
             self._work(number, machine, leases[number])
         self.roster.close(self.length)
-        answers = lost.Answers(self.length, self.stops, self.gaps)
+        answers = lost.Answers(self.length, self.stops, self.came, self.gaps)
         return lost.account(self.step, self.roster, self.reported, answers, self.seed)
 
     # The master
@@ -111,7 +115,7 @@ class History:
             for number, machine in enumerate(self.workers):
                 if begun[number] <= now:
                     self.roster.heard(number, heard[number])
-                beats[number].append((now, machine.answers(now)))
+                beats[number].append((now, machine.answers(now, once=True)))
             for number, lease in self.roster.grant(now):
                 given[number].append((now, lease))
             before = now
@@ -137,10 +141,15 @@ class History:
         stop = machine.acts(machine.crosses(self.length))
         if machine.joins < self.length and machine.crosses(stop) < limit:
             self.stops[number] = stop
+        came = [
+            (has, lease)
+            for sent_at, lease in given
+            if (has := machine.acts(machine.crosses(sent_at, once=True))) < NEVER
+        ]
+        self.came[number] = [lease for _, lease in came]
         booked: Counter[tuple[int, int, str]] = Counter()
         offsets = _offsets(self.process, self.rate, self.seed, self.length)
-        for sent_at, lease in given:
-            has = machine.acts(machine.crosses(sent_at))
+        for has, lease in came:
             first, end = bisect_left(offsets, lease.from_ns), bisect_left(offsets, lease.until_ns)
             for index in range(first + (lease.k - first) % lease.n, end, lease.n):
                 if (at := machine.acts(max(offsets[index], has))) < NEVER:
@@ -195,6 +204,7 @@ def random_history(number: int) -> History:
         Machine(
             pauses=spans(0.3, 10),
             cuts=spans(0.3, 6),
+            losses=spans(0.3, 6) + spans(0.3, 1),
             dies=int(draw.uniform(0, 14) * NS_PER_S) if draw.random() < 0.3 else NEVER,
             delay=int(draw.uniform(0.1, 40) * NS_PER_MS),
             joins=int(draw.uniform(0, 10) * NS_PER_S) if draw.random() < 0.3 else -NS_PER_S,

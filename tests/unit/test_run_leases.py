@@ -57,7 +57,7 @@ def hold_promises(history: History) -> None:
         for span in spans:
             if number in span.workers:
                 assert span.until_ns <= max(machine.dies, 0) + back_ns
-                for start, end in machine.pauses + machine.cuts:
+                for start, end in machine.pauses + machine.cuts + machine.losses:
                     assert span.until_ns <= start + back_ns or span.until_ns > end
             if history.master.pauses:
                 continue
@@ -100,6 +100,15 @@ def test_a_killed_worker_owes_what_it_was_given_and_no_more() -> None:
     assert account.extra[Key("f", history.flow.classes[0][0], 0)].lost == (
         absent.never_sent + absent.unrecorded
     )
+
+
+def test_a_lease_that_never_came_is_lost() -> None:
+    """Its worker has answered for everything: what is missing is not its doing, and no fault of ours."""
+    history = History([Machine(), Machine(losses=[(s(5.9), s(6.1))])], rate=200)
+    account = hold(history)
+    [absent] = account.absent
+    assert (absent.worker, absent.never_sent, absent.unrecorded) == (1, 50, 0)
+    assert account.extra[Key("f", history.flow.classes[0][0], 0)].lost == 50
 
 
 def test_a_frozen_worker_sends_nothing_overdue_when_it_wakes() -> None:

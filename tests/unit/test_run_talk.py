@@ -37,7 +37,7 @@ MESSAGES = [
     p.Ready("r", 2, "no server", ("note",)),
     p.Beat(1, 2, "r", 2, -1),
     p.WindowSent("r", 4, b"\x00\xff"),
-    p.Done("r", 2, 4, 5, 6, "no space"),
+    p.Done("r", 2, 4, 5, 6, (Lease(2, 0, 1000, 1, 3),), "no space"),
 ]
 
 

@@ -33,15 +33,16 @@ class Census:
             if flow.process != CLOSED and flow.rate is not None
         ]
 
-    def count(self, span: Span) -> dict[int, Counts]:
-        """The arrivals of a span by the worker that owned them; of one granted to nobody under NOBODY."""
+    def count(self, span: Span, k: int = 0, n: int = 1) -> dict[int, Counts]:
+        """The arrivals j of a span with j mod n = k, by the worker that owned them; of one granted to nobody
+        under NOBODY."""
         workers = span.workers or (NOBODY,)
         untils = [self._until(worker) for worker in workers]
         found: dict[int, Counts] = {worker: Counter() for worker in workers}
         for flow, schedule, rate in self._flows:
             tally = _Tally(self._step, flow, untils)
             for start, end in _pieces(span.from_ns, min(span.until_ns, max(untils)), rate):
-                tally.add(schedule.arrivals(start, end))
+                tally.add(schedule.arrivals(start, end, k, n))
                 self._pause()
             for worker, counts in zip(workers, tally.found(), strict=True):
                 found[worker].update(counts)

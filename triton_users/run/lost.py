@@ -1,4 +1,4 @@
-"""What no window tells: arrivals granted to nobody, and those of workers that fell silent.
+"""What no window tells: arrivals granted to nobody or in vain, and those of workers that fell silent.
 
 Counted from the schedule itself: every arrival belongs to one lease or to none, so what a worker owed and has
 not accounted for is known exactly. A worker that answered for everything and still leaves a difference leaves
@@ -8,13 +8,14 @@ it in the ledger.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from triton_users.run.census import NOBODY, Census, Counts
-from triton_users.run.roster import Roster
+from triton_users.run.intervals import without
+from triton_users.run.roster import Roster, Span
 from triton_users.stats.window import Key, Series, Window
-from triton_users.step import CLOSED, UNKNOWN_CLASS, Step
+from triton_users.step import CLOSED, UNKNOWN_CLASS, Lease, Step
 
 
 @dataclass(slots=True)
@@ -35,10 +36,12 @@ class Reported:
 @dataclass(frozen=True, slots=True)
 class Answers:
     """How the workers ended a step whose end is ``end_ns`` from t0: when each that answered stopped sending
-    (ns from t0), and whose windows are missing. Who has no stop fell silent; who stopped early has left."""
+    (ns from t0), the leases that had reached it, and whose windows are missing. Who has no stop fell silent;
+    who stopped early has left."""
 
     end_ns: int
     stops: Mapping[int, int]
+    leases: Mapping[int, Sequence[Lease]]
     gaps: Collection[int] = ()
 
     def until(self, worker: int) -> int:
@@ -91,6 +94,10 @@ def account(
     for span in roster.spans:
         for worker, counts in census.count(span).items():
             owned.setdefault(worker, Counter()).update(counts)
+    vain: dict[int, Counts] = {}
+    for worker, lease in _in_vain(roster, answers):
+        span = Span(lease.from_ns, lease.until_ns, (worker,))
+        vain.setdefault(worker, Counter()).update(census.count(span, lease.k, lease.n)[worker])
     nobody = owned.pop(NOBODY, Counter())
     for key, count in nobody.items():
         total.add(key, count, count)
@@ -103,18 +110,32 @@ def account(
         for key in said:
             if not _known(key, step):
                 due[key] = max(due[key], said[key])  # closed loop, and tasks that send more than once
-        _add(total, worker, due, said, ended, whole=answers.whole(worker))
+        _add(total, worker, due, said, ended, vain.get(worker, Counter()) if answers.whole(worker) else None)
     return total
 
 
-def _add(total: Account, worker: int, due: Counts, said: Counts, ended: Counts, *, whole: bool) -> None:
+def _in_vain(roster: Roster, answers: Answers) -> Iterator[tuple[int, Lease]]:
+    """What was granted to workers that have answered for everything, and never reached them."""
+    for span in roster.spans:
+        for k, worker in enumerate(span.workers):
+            if answers.whole(worker):
+                granted = span.from_ns, min(span.until_ns, answers.until(worker))
+                came = [(lease.from_ns, lease.until_ns) for lease in answers.leases[worker]]
+                for start, end in without(granted, came):
+                    yield worker, Lease(roster.step, start, end, k, len(span.workers))
+
+
+def _add(total: Account, worker: int, due: Counts, said: Counts, ended: Counts, vain: Counts | None) -> None:
+    """``vain`` is what never reached a worker that has answered for everything; None for one that has not."""
     never = unrecorded = 0
     for key in {*due, *said}:
-        total.add(key, due[key] - said[key], 0 if whole else due[key] - ended[key])
+        unsaid, unended = due[key] - said[key], said[key] - ended[key]
+        lost = (unsaid, unended) if vain is None else (vain[key], 0)
+        total.add(key, unsaid, sum(lost))
         if key.trial >= 0:
-            never += due[key] - said[key]
-            unrecorded += said[key] - ended[key]
-    if not whole and (never or unrecorded):
+            never += lost[0]
+            unrecorded += lost[1]
+    if never or unrecorded:
         total.absent.append(Absent(worker, never, unrecorded))
 
 

@@ -4,7 +4,8 @@ Locust carries them in one message type each way. The handlers only append to an
 receive loop must not be held up; whoever owns the inbox reads it in a greenlet of its own.
 
 Messages may get lost when a connection breaks, so none is needed twice to be understood and all may be
-repeated: each Beat says where its worker is, and the master sends again what that worker still lacks.
+repeated: each Beat says where its worker is, and the master sends again what that worker still lacks. Leases
+alone are sent once: Done tells which have come, and the rest is lost.
 """
 
 from __future__ import annotations
@@ -144,14 +145,15 @@ class WindowSent:
 @dataclass(frozen=True, slots=True)
 class Done:
     """A step has drained; ``last_seq`` is its last window. ``stopped_ns`` is when sending ended (run's axis);
-    ``connections_lost`` counts those that broke, ``unsaved`` says why requests that were to be saved are not.
-    One that nobody asked for: the worker leaves."""
+    ``connections_lost`` counts those that broke; ``leases`` are those that came, neighbours as one; ``unsaved``
+    says why requests that were to be saved are not. One that nobody asked for: the worker leaves."""
 
     run: str
     step: int
     last_seq: int
     stopped_ns: int
     connections_lost: int = 0
+    leases: tuple[Lease, ...] = ()
     unsaved: str | None = None
 
 

@@ -251,6 +251,7 @@ class StepRun:
         answers = lost.Answers(
             end_ns,
             {number: one.stopped_ns - t0 for number, one in done.items()},
+            {number: one.leases for number, one in done.items()},
             record.timeline.missing(),
         )
         account = lost.account(step, roster, self.reported, answers, self.seed, self._pause)

@@ -10,6 +10,7 @@ import gc
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -205,9 +206,15 @@ class WorkerRun:
         for lease in grant.leases:
             if self._step is not None and lease.step == self._step.index == self._begun:
                 self._engine.lease(lease)
-                if self._log is not None:
-                    self._leases.append(lease)
+                self._keep(lease)
         self._repeat()
+
+    def _keep(self, lease: Lease) -> None:
+        last = self._leases[-1] if self._leases else None
+        if last is not None and (last.until_ns, last.k, last.n) == (lease.from_ns, lease.k, lease.n):
+            self._leases[-1] = replace(last, until_ns=lease.until_ns)
+        else:
+            self._leases.append(lease)
 
     def leave(self) -> None:
         """Stop all load, wait a little for answers, and close: nobody leads this run any more, or this worker
@@ -338,10 +345,11 @@ class WorkerRun:
             self._realtime.off()
             unsaved = self._save(step)
         else:
-            stopped_ns = 0
+            stopped_ns, self._leases = 0, []
         lost = sum(c.connections_lost for c in self._channels.values())
+        last_seq, leases = self._engine.last_seq, tuple(self._leases)
         broken = lost - self._connections_lost
-        self._done = p.Done(self.id, step.index, self._engine.last_seq, stopped_ns, broken, unsaved)
+        self._done = p.Done(self.id, step.index, last_seq, stopped_ns, broken, leases, unsaved)
         self._connections_lost = lost
         self._say(self._done)
 
