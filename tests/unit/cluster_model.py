@@ -2,23 +2,26 @@
 
 The master is Roster and lost.account themselves; a worker is its rule alone: it sends what it holds leases
 for, when it runs, unless that is more than two seconds late: then it is lost. Grants and beats are said once;
-what is said again until it is heard crosses after a loss. Times are ns from t0.
+what is said again until it is heard crosses after a loss. A task under a rate sends a second request for
+every third arrival. Times are ns from t0.
 """
 
 from __future__ import annotations
 
 import random
-from bisect import bisect_left
-from collections import Counter
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import accumulate
 
 from triton_users.run import lost
 from triton_users.run.conversation import DEAF_NS, ROUND_NS
 from triton_users.run.roster import Roster
 from triton_users.schedule import Schedule
+from triton_users.stats.trials import TrialAxis
 from triton_users.stats.window import Generator, Key, Series, Window
-from triton_users.step import CONSTANT, Flow, Lease, RequestClass, Step
+from triton_users.step import CONSTANT, UNKNOWN_CLASS, Flow, Lease, RequestClass, Step
 from triton_users.units import NS_PER_MS, NS_PER_S
 
 NEVER = 2**62
@@ -27,7 +30,11 @@ OWED_NS = 5 * NS_PER_S
 PREPARE_NS = 300 * NS_PER_MS
 SERVICE_NS = 20 * NS_PER_MS
 CLASS = RequestClass("m", 1)
+ALONE = ((CLASS, 1.0),)
+MIX = ((CLASS, 2.0), (RequestClass("m", 8), 1.0))
 Span = tuple[int, int]
+Booked = defaultdict[int, Counter[tuple[Key, str]]]
+"""By second: by key and the name of the count."""
 
 
 @dataclass
@@ -69,20 +76,25 @@ class Machine:
 
 @dataclass
 class History:
-    """One step with these workers; ``run`` plays it."""
+    """One step with these workers; ``run`` plays it. With ``task_rate`` it has a second flow, of tasks."""
 
     workers: list[Machine]
     master: Machine = field(default_factory=Machine)
     length_s: float = 12.0
     rate: float = 10.0
     process: str = CONSTANT
+    classes: tuple[tuple[RequestClass, float], ...] = ALONE
+    task_rate: float = 0.0
     seed: int = 1
-    sent: list[int] = field(default_factory=list)
+    sent: list[tuple[str, int]] = field(default_factory=list)
     sent_late: int = 0
 
     def __post_init__(self) -> None:
-        self.flow = Flow("f", "U", "m", self.process, self.rate, None, ((CLASS, 1.0),))
-        self.step = Step(0, "s", (self.flow,), NS_PER_S, int((self.length_s - 1) * NS_PER_S), 1)
+        flows = [Flow("f", "U", "m", self.process, self.rate, None, self.classes)]
+        if self.task_rate:
+            flows.append(Flow("g", "V", "m", self.process, self.task_rate, None, ()))
+        self.step = Step(0, "s", tuple(flows), NS_PER_S, int((self.length_s - 1) * NS_PER_S), 1)
+        self.axis = TrialAxis(self.step, 0)
         assert self.step.length_ns is not None
         self.length: int = self.step.length_ns
         self.roster = Roster(0, self.length)
@@ -90,7 +102,14 @@ class History:
         self.gaps: set[int] = set()
         self.stops: dict[int, int] = {}
         self.came: dict[int, list[Lease]] = {}
-        self.schedule = Schedule(self.process, self.rate, self.seed, "0/f")
+
+    def planned(self) -> Counter[Key]:
+        """What the schedules hold."""
+        return Counter(
+            Key(flow.name, cls, self.axis.trial(offset))
+            for flow in self.step.flows
+            for offset, cls in _arrivals(flow, self.seed, self.length)
+        )
 
     def run(self) -> lost.Account:
         leases = self._grants()
@@ -147,47 +166,77 @@ class History:
             if (has := machine.acts(machine.crosses(sent_at, once=True))) < NEVER
         ]
         self.came[number] = [lease for _, lease in came]
-        booked: Counter[tuple[int, int, str]] = Counter()
-        offsets = _offsets(self.process, self.rate, self.seed, self.length)
-        for has, lease in came:
-            first, end = bisect_left(offsets, lease.from_ns), bisect_left(offsets, lease.until_ns)
-            for index in range(first + (lease.k - first) % lease.n, end, lease.n):
-                if (at := machine.acts(max(offsets[index], has))) < NEVER:
-                    self._serve(machine, booked, index, offsets[index], at)
-        for second in {second for second, _, _ in booked}:
+        booked: Booked = defaultdict(Counter)
+        for flow in self.step.flows:
+            arrivals = _arrivals(flow, self.seed, self.length)
+            for has, lease in came:
+                first = bisect_left(arrivals, lease.from_ns, key=_offset)
+                end = bisect_left(arrivals, lease.until_ns, key=_offset)
+                for index in range(first + (lease.k - first) % lease.n, end, lease.n):
+                    due, cls = arrivals[index]
+                    if (at := machine.acts(max(due, has))) < NEVER:
+                        self._serve(machine, booked, (flow, index, cls), due, at)
+        for second, counts in booked.items():
             cut = machine.acts((second + 1) * NS_PER_S)
             if machine.crosses(cut) < limit:
-                self.reported.add(_window(number, second, booked))
+                self.reported.add(_window(number, second, counts))
             elif number in self.stops:
                 self.gaps.add(number)
 
     def _serve(
-        self, machine: Machine, booked: Counter[tuple[int, int, str]], index: int, due: int, at: int
+        self, machine: Machine, booked: Booked, arrival: tuple[Flow, int, RequestClass], due: int, at: int
     ) -> None:
-        trial = 0 if due >= NS_PER_S else -1
-        booked[at // NS_PER_S, trial, "scheduled"] += 1
+        flow, index, cls = arrival
         if at - due > OVERDUE_NS:
-            booked[at // NS_PER_S, trial, "lost"] += 1
+            key = Key(flow.name, cls, self.axis.trial(due))
+            booked[at // NS_PER_S][key, "scheduled"] += 1
+            booked[at // NS_PER_S][key, "lost"] += 1
             return
-        self.sent.append(index)
+        self.sent.append((flow.name, index))
         self.sent_late += at - due > 0
+        done = self._request(machine, booked, flow.name, cls, due, at)
+        if not flow.classes and index % 3 == 0 and done < NEVER:
+            trial = self.axis.trial(done)
+            booked[done // NS_PER_S][Key(flow.name, UNKNOWN_CLASS, trial), "unplanned"] += 1
+            self._request(machine, booked, flow.name, cls, done, done)
+
+    def _request(
+        self, machine: Machine, booked: Booked, flow: str, cls: RequestClass, due: int, at: int
+    ) -> int:
+        """When it is answered. A task's class shows when it sends."""
+        key = Key(flow, CLASS if cls == UNKNOWN_CLASS else cls, self.axis.trial(due))
+        booked[at // NS_PER_S][key, "scheduled"] += 1
         if (done := machine.acts(at + SERVICE_NS)) < NEVER:
-            booked[done // NS_PER_S, trial, "ok"] += 1
+            booked[done // NS_PER_S][key, "ok"] += 1
+        return done
 
 
 @cache
-def _offsets(process: str, rate: float, seed: int, length: int) -> list[int]:
-    found: list[int] = Schedule(process, rate, seed, "0/f").arrivals(0, length).offset_ns.tolist()
-    return found
+def _arrivals(flow: Flow, seed: int, length: int) -> list[tuple[int, RequestClass]]:
+    """(offset, class) by index."""
+    assert flow.rate is not None
+    found = Schedule(flow.process, flow.rate, seed, f"0/{flow.name}").arrivals(0, length)
+    classes = flow.classes or ((UNKNOWN_CLASS, 1.0),)
+    shares = list(accumulate(weight for _, weight in classes))
+    drawn = [classes[bisect_right(shares, pick * shares[-1])][0] for pick in found.pick.tolist()]
+    return list(zip(found.offset_ns.tolist(), drawn, strict=True))
 
 
-def _window(worker: int, second: int, booked: Counter[tuple[int, int, str]]) -> Window:
-    names = ("scheduled", "ok", "lost")
-    series = {
-        Key("f", CLASS, trial): Series(**{name: booked[second, trial, name] for name in names})
-        for trial in (-1, 0)
-    }
-    return Window(worker, second, second, 0, 0, 0, series, 0, 0, 0, Generator(0, 0, 0, 0))
+def _offset(arrival: tuple[int, RequestClass]) -> int:
+    return arrival[0]
+
+
+def _window(worker: int, second: int, counts: Counter[tuple[Key, str]]) -> Window:
+    series: dict[Key, dict[str, int]] = {}
+    unplanned = []
+    for (key, name), count in counts.items():
+        if name == "unplanned":
+            unplanned.append((key.flow, key.trial, count))
+        else:
+            series.setdefault(key, {})[name] = count
+    made = {key: Series(**named) for key, named in series.items()}
+    generator = Generator(0, 0, 0, 0)
+    return Window(worker, second, second, 0, 0, 0, made, 0, 0, 0, generator, unplanned=tuple(unplanned))
 
 
 def random_history(number: int) -> History:
@@ -211,4 +260,4 @@ def random_history(number: int) -> History:
         )
         for _ in range(draw.randint(1, 5))
     ]
-    return History(workers, Machine(pauses=spans(0.2, 6)))
+    return History(workers, Machine(pauses=spans(0.2, 6)), rate=6.0, classes=MIX, task_rate=4.0)

@@ -147,8 +147,9 @@ def test_an_arrival_starts_one_task_and_its_first_request_takes_its_time(peer: P
 
 def test_later_requests_of_a_task_are_scheduled_when_sent(rig: Rig) -> None:
     with Crowd(rig, thrice, 20) as crowd:
-        _, totals = crowd.run(CONSTANT, 50.0, 0.3)
+        windows, totals = crowd.run(CONSTANT, 50.0, 0.3)
         assert totals["scheduled"] == totals["ok"] == 3 * 15
+        assert sum(count for w in windows for _, _, count in w.unplanned) == 2 * 15
 
 
 def test_a_task_without_a_request_has_failed(rig: Rig) -> None:

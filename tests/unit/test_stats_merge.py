@@ -52,7 +52,19 @@ def plain(value: object) -> object:
 
 def window(series: dict[Key, Series] | None = None, **changes: int) -> Window:
     base = Window(
-        3, 4, 5, 6, 7, 8, series or {}, 9, 10, 11, Generator(0.25, 12, 13, 14), (("INTERNAL", "é", 2),)
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        series or {},
+        9,
+        10,
+        11,
+        Generator(0.25, 12, 13, 14),
+        (("INTERNAL", "é", 2),),
+        (("f", -2, 3),),
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 
@@ -121,7 +133,7 @@ def test_a_window_of_one_class_is_small(requests: int, most_bytes: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"junk", codec.encode(window())[:-3], codec.zlib.compress(b"\x93\x01\x02\x03")]
+    "data", [b"", b"junk", codec.encode(window())[:-3], codec.zlib.compress(b"\x93\x02\x02\x03")]
 )
 def test_what_is_no_window_is_refused(data: bytes) -> None:
     with pytest.raises(codec.CodecError, match="not a window"):
@@ -129,8 +141,8 @@ def test_what_is_no_window_is_refused(data: bytes) -> None:
 
 
 def test_another_format_is_named() -> None:
-    with pytest.raises(codec.CodecError, match="format 2"):
-        codec.decode(codec.zlib.compress(codec.msgpack.packb([2])))
+    with pytest.raises(codec.CodecError, match="format 3"):
+        codec.decode(codec.zlib.compress(codec.msgpack.packb([3])))
 
 
 @settings(max_examples=40, deadline=None)

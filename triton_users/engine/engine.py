@@ -169,6 +169,7 @@ class Engine:
             users=census.total,
             generator=self._health.cut(now),
             messages=messages,
+            unplanned=self._recorder.cut_unplanned(),
         )
         self._seq += 1
         self._window_start, self._in_flight_start = now, in_flight

@@ -68,6 +68,8 @@ class Pool(Sender):
         self._noted_ns: list[int] = []
         self._noted_tags: list[int] = []
         """Requests scheduled that the recorder has not heard of, by arrival and tag."""
+        self._unplanned_ns: list[int] = []
+        """Those of them that no arrival of the schedule stands for."""
         self._t0 = 0
         self._users = 0
         self._closed_loop = True
@@ -158,6 +160,9 @@ class Pool(Sender):
             tags = np.array(self._noted_tags, np.int64)
             self.recorder.scheduled(np.array(self._noted_ns, np.int64), tags)
             self._noted_ns, self._noted_tags = [], []
+        if self._unplanned_ns:
+            self.recorder.unplanned(self.flow.name, np.array(self._unplanned_ns, np.int64))
+            self._unplanned_ns = []
 
     def _note(self, arrival_ns: int, tag: int) -> None:
         self._noted_ns.append(arrival_ns)
@@ -257,6 +262,8 @@ class Pool(Sender):
         now = now_ns()
         call = TaskCall(self, arrival or now, tag, limited=timeout_ns is None)
         self._note(call.arrival_ns, tag)
+        if not arrival and not self._closed_loop:
+            self._unplanned_ns.append(now)
         self.calls += 1
         try:
             self.channel.send_call(request, call, now)

@@ -1,6 +1,7 @@
 """What is sent: tensors, request classes, and requests encoded once. No network, no clock."""
 
 from triton_users.inputs.classes import Classes, request_classes
+from triton_users.inputs.draw import class_edges, class_index
 from triton_users.inputs.faults import InputError
 from triton_users.inputs.generate import STRING_LENGTH, RandomSource, Source, ZeroSource
 from triton_users.inputs.given import ArraySource, FunctionSource, InputFunction
@@ -24,6 +25,8 @@ __all__ = [
     "Source",
     "TensorSpec",
     "ZeroSource",
+    "class_edges",
+    "class_index",
     "model_spec",
     "request_classes",
 ]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tritonclient.grpc import service_pb2
 
 from triton_users.inputs.classes import Classes
+from triton_users.inputs.draw import class_edges, class_index
 from triton_users.inputs.faults import InputError, check
 from triton_users.inputs.fields import raw_prefix
 from triton_users.inputs.generate import Arrays, Source
@@ -79,16 +80,13 @@ class Payloads:
         for _ in range(count):
             for maker in made:
                 left -= maker.make(left)
-        weights = np.array([weight for _, weight in classes], np.float64)
-        edges = np.concatenate(([0.0], np.cumsum(weights) / weights.sum()))
-        edges[-1] = 1.0
         first = np.cumsum([0, *(len(maker.bodies) for maker in made)], dtype=np.intp)
-        return cls(classes, [body for maker in made for body in maker.bodies], edges, first)
+        return cls(classes, [body for maker in made for body in maker.bodies], class_edges(classes), first)
 
     def draw(self, picks: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
         """Indexes into ``bodies`` for ``picks`` f8 in [0, 1): a pick's place among the weights decides the
         class, and its place within that class's share decides the input."""
-        index = np.searchsorted(self.edges[1:-1], picks, side="right")
+        index = class_index(self.edges, picks)
         low = self.edges[index]
         counts = self.first[index + 1] - self.first[index]
         rest = (picks - low) / (self.edges[index + 1] - low)

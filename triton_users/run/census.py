@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from triton_users.inputs import class_edges, class_index
 from triton_users.run.roster import Span
 from triton_users.schedule import Arrivals, Schedule
 from triton_users.stats.trials import NO_TRIAL, TrialAxis
@@ -62,9 +63,9 @@ class _Tally:
         self._flow = flow
         self._axis = TrialAxis(step, 0)
         self._untils = np.array(untils, np.int64)
-        self._classes = [cls for cls, _ in flow.classes] or [UNKNOWN_CLASS]
-        weights = np.array([weight for _, weight in flow.classes] or [1.0], np.float64)
-        self._edges = (np.cumsum(weights) / weights.sum())[:-1]  # as inputs.Payloads.draw
+        classes = flow.classes or ((UNKNOWN_CLASS, 1.0),)
+        self._classes = [cls for cls, _ in classes]
+        self._edges = class_edges(classes)
         trials = (1 if step.interval_ns is None else step.max_trials) - NO_TRIAL
         self._counts = np.zeros((len(untils), trials, len(self._classes)), np.int64)
 
@@ -72,7 +73,7 @@ class _Tally:
         place = arrivals.index % len(self._untils)
         cell = place * self._counts.shape[1] + self._axis.trials(arrivals.offset_ns) - NO_TRIAL
         if len(self._classes) > 1:
-            cell = cell * len(self._classes) + np.searchsorted(self._edges, arrivals.pick, side="right")
+            cell = cell * len(self._classes) + class_index(self._edges, arrivals.pick)
         owned = cell[arrivals.offset_ns < self._untils[place]]
         self._counts += np.bincount(owned, minlength=self._counts.size).reshape(self._counts.shape)
 

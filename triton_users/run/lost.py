@@ -20,13 +20,18 @@ from triton_users.step import CLOSED, UNKNOWN_CLASS, Lease, Step
 
 @dataclass(slots=True)
 class Reported:
-    """What each worker has accounted for in a step, by key: scheduled, and ended in whatever way."""
+    """What each worker has accounted for in a step, by key: scheduled, of that what the schedule does not
+    hold, and ended in whatever way."""
 
     scheduled: dict[int, Counts] = field(default_factory=dict)
+    unplanned: dict[int, Counts] = field(default_factory=dict)
     ended: dict[int, Counts] = field(default_factory=dict)
 
     def add(self, window: Window) -> None:
         scheduled = self.scheduled.setdefault(window.worker, Counter())
+        unplanned = self.unplanned.setdefault(window.worker, Counter())
+        for flow, trial, count in window.unplanned:
+            unplanned[Key(flow, UNKNOWN_CLASS, trial)] += count
         ended = self.ended.setdefault(window.worker, Counter())
         for key, series in window.series.items():
             scheduled[key] += series.scheduled
@@ -98,6 +103,7 @@ def account(
     for worker, lease in _in_vain(roster, answers):
         span = Span(lease.from_ns, lease.until_ns, (worker,))
         vain.setdefault(worker, Counter()).update(census.count(span, lease.k, lease.n)[worker])
+    closed = {flow.name for flow in step.flows if flow.process == CLOSED}
     nobody = owned.pop(NOBODY, Counter())
     for key, count in nobody.items():
         total.add(key, count, count)
@@ -107,9 +113,8 @@ def account(
         due = owned.get(worker, Counter())
         said = _like(reported.scheduled.get(worker, Counter()), step)
         ended = _like(reported.ended.get(worker, Counter()), step)
-        for key in said:
-            if not _known(key, step):
-                due[key] = max(due[key], said[key])  # closed loop, and tasks that send more than once
+        due.update(reported.unplanned.get(worker, Counter()))
+        due.update({key: said[key] for key in said if key.flow in closed})
         _add(total, worker, due, said, ended, vain.get(worker, Counter()) if answers.whole(worker) else None)
     return total
 
@@ -141,11 +146,6 @@ def _add(total: Account, worker: int, due: Counts, said: Counts, ended: Counts, 
 
 def _measured(counts: Counts) -> int:
     return sum(count for key, count in counts.items() if key.trial >= 0)
-
-
-def _known(key: Key, step: Step) -> bool:
-    """Whether the schedule alone tells how many there are."""
-    return any(flow.name == key.flow and flow.process != CLOSED and flow.classes for flow in step.flows)
 
 
 def _like(counts: Counts, step: Step) -> Counts:

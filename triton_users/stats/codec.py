@@ -19,7 +19,7 @@ from triton_users.stats.merge import COUNTERS
 from triton_users.stats.window import Generator, Hist, Key, Series, Window
 from triton_users.step import RequestClass
 
-FORMAT = 1
+FORMAT = 2
 _LEVEL = 1  # a second's window must not stall the loop; the higher levels gain a tenth
 _WIDTHS = (np.uint8, np.uint16, np.uint32, np.uint64)
 
@@ -41,6 +41,7 @@ def encode(window: Window) -> bytes:
         [window.in_flight_start, window.in_flight_end, window.users],
         [generator.cpu_ratio, generator.loop_stall_max_ns, generator.loop_stalls, generator.gc_collections],
         list(window.messages),
+        list(window.unplanned),
         *_pack_all(window.series),
     ]
     return zlib.compress(msgpack.packb(parts), _LEVEL)
@@ -70,7 +71,7 @@ def decode_series(data: bytes) -> dict[Key, Series]:
 
 
 def _window(parts: list[Any]) -> Window:
-    _, place, load, generator, messages, classes, series = parts
+    _, place, load, generator, messages, unplanned, classes, series = parts
     worker, seq, second, step, start_ns, end_ns = place
     in_flight_start, in_flight_end, users = load
     return Window(
@@ -86,6 +87,7 @@ def _window(parts: list[Any]) -> Window:
         users=users,
         generator=Generator(*generator),
         messages=tuple((status, message, count) for status, message, count in messages),
+        unplanned=tuple((flow, trial, count) for flow, trial, count in unplanned),
     )
 
 

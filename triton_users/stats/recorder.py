@@ -7,6 +7,7 @@ in vectors; ``cut`` hands out the window. Nothing here reads a clock: every inst
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
@@ -52,6 +53,7 @@ class Recorder:
             "lost": [],
         }
         self._scheduled = self._counted["scheduled"]
+        self._unplanned = Counter[tuple[str, int]]()
 
     def tag(self, flow: str, cls: RequestClass) -> int:
         """The small integer that stands for a flow's class in tickets; the same for the recorder's life."""
@@ -112,6 +114,10 @@ class Recorder:
 
     # Ten times a second
 
+    def unplanned(self, flow: str, arrival_ns: Ints) -> None:
+        """Of those scheduled (i8[n]), requests that no arrival of the schedule stands for."""
+        self._unplanned.update((flow, trial) for trial in self._axis.trials(arrival_ns).tolist())
+
     def fold(self) -> None:
         """Turn what has come into numbers."""
         for name, blocks in self._counted.items():
@@ -133,6 +139,12 @@ class Recorder:
             series[Key(flow, cls, trial)] = cell.cut(cls.batch_size)
         self._cells.clear()
         return series, self._messages.cut()
+
+    def cut_unplanned(self) -> tuple[tuple[str, int, int], ...]:
+        """(flow, trial, count) since the last time."""
+        found = tuple((flow, trial, count) for (flow, trial), count in sorted(self._unplanned.items()))
+        self._unplanned.clear()
+        return found
 
     def _cell(self, tag: int, trial: int) -> Cell:
         cell = self._cells.get((tag, trial))

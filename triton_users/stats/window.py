@@ -100,3 +100,6 @@ class Window:
     generator: Generator
     messages: tuple[tuple[str, str, int], ...] = ()
     """First error messages seen: (status, message, count)."""
+    unplanned: tuple[tuple[str, int, int], ...] = ()
+    """Of the scheduled, those that no arrival of the schedule stands for, a task's later requests under a
+    rate: (flow, trial, count)."""
