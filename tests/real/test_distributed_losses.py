@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,8 @@ from triton_users.units import NS_PER_S
 ANY = ROOT / "locustfiles/any.py"
 RATE = 2000
 WINDOW_S = 1.0
+WARM_UP_S = 0.5
+SLACK_S = 0.2
 MODEL = ("-m", "identity_16")
 
 
@@ -72,6 +76,7 @@ def kill_of(number: int, folder: Path, server: EmbeddedTriton, pause_s: float, c
         cluster.measuring(1)
         time.sleep(pause_s)
         victims = cluster.workers[number : number + count]
+        died = time.time()
         loss = min([killed(victim) for victim in victims])
         cluster.ended(0, 4)
     row = cluster.row
@@ -84,10 +89,26 @@ def kill_of(number: int, folder: Path, server: EmbeddedTriton, pause_s: float, c
         pid = f"pid {victim.process.pid}"
         assert pid in reason["message"], reason
         assert f"{pid}) is gone" in cluster.master.output
+    assert " of the step" in reason["message"]
     # At most what the dead were given ahead, one window, and the bit that was under way.
     ahead_s = (SILENT_NS + AHEAD_NS) / NS_PER_S
     assert 0 < row["lost"] <= count * RATE / 4 * (ahead_s + 2 * WINDOW_S), row
     assert abs(row["scheduled"] - RATE * 9) < 5 * (RATE * 9) ** 0.5
+    hold_gaps(row, count, died, ahead_s)
+    if not crashed(server):  # what the server has answered and nobody has recorded
+        unrecorded = row["audit"]["server"] - row["audit"]["ours"]
+        assert 0 <= unrecorded <= count * RATE / 4 * (WINDOW_S + SLACK_S), row
+
+
+def hold_gaps(row: dict[str, Any], count: int, died: float, ahead_s: float) -> None:
+    """What is lost is said to have been due between the last window that came of a dead worker, at most one
+    window before its death (seconds since the epoch), and the end of what it was given ahead."""
+    assert sum(gap["arrivals"] for gap in row["gaps"]) == row["lost"]
+    assert len(row["gaps"]) == count
+    t0 = datetime.fromisoformat(row["started_at"]).timestamp() - WARM_UP_S
+    for gap in row["gaps"]:
+        assert died - WINDOW_S - SLACK_S <= t0 + gap["from_ns"] / NS_PER_S <= died + SLACK_S, row
+        assert died < t0 + gap["until_ns"] / NS_PER_S <= died + ahead_s + SLACK_S, row
 
 
 def test_one_of_four_is_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:
@@ -132,6 +153,34 @@ def test_the_last_worker_of_a_closed_loop_is_killed(
     [reason] = [r for r in cluster.master.summary["reasons"] if r["code"] == "workers_gone"]
     assert (reason["severity"], reason["step"]) == ("invalid", None)
     assert "the last worker is gone" in reason["message"]
+
+
+LOSSY = """
+from triton_users.run.worker import WorkerRun
+take, lost = WorkerRun.granted, []
+
+def granted(self, grant):
+    if not lost and any(lease.from_ns > 3e9 for lease in grant.leases):
+        lost.append(grant)
+    else:
+        take(self, grant)
+
+WorkerRun.granted = granted
+"""
+
+
+def test_a_lease_that_never_comes_is_lost(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """Each of two workers misses one grant of half a second."""
+    lossy = ANY.read_text() + LOSSY
+    with at_rate(tmp_path, triton, 2, 5, 400, locustfile=lossy) as cluster:
+        cluster.ended(0, 4, workers=[0, 1])
+    row = cluster.row
+    assert row["lost"] == pytest.approx(400 * 0.5, rel=0.2), row
+    assert [gap["worker"] for gap in row["gaps"]] == [0, 1]
+    for gap in row["gaps"]:
+        assert 3 <= gap["from_ns"] / NS_PER_S < gap["until_ns"] / NS_PER_S <= 4.2
+        assert gap["arrivals"] == pytest.approx(100, rel=0.2)
+    assert row["audit"]["equal"] in (True, None)
 
 
 def test_the_master_is_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:
@@ -190,6 +239,7 @@ def test_a_worker_is_frozen_and_woken(triton: EmbeddedTriton, tmp_path: Path) ->
         assert rate.rate(woken, woken + 0.5) < 900 * 1.5
     row = cluster.row
     assert 300 <= row["lost"] <= 300 * 4.5, row
+    assert [(gap["worker"], gap["arrivals"]) for gap in row["gaps"]] == [(1, row["lost"])]
     assert row["audit"]["equal"] in (True, None), row
     assert row["ok"] + row["lost"] + row["dropped"] + row["failed"] == row["scheduled"]
     numbers = np.concatenate([sent_by(worker) for worker in cluster.workers])

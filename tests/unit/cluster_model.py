@@ -11,12 +11,14 @@ from __future__ import annotations
 import random
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate
 
 from triton_users.run import lost
 from triton_users.run.conversation import DEAF_NS, ROUND_NS
+from triton_users.run.reported import Reported
 from triton_users.run.roster import Roster
 from triton_users.schedule import Schedule
 from triton_users.stats.trials import TrialAxis
@@ -98,7 +100,7 @@ class History:
         assert self.step.length_ns is not None
         self.length: int = self.step.length_ns
         self.roster = Roster(0, self.length)
-        self.reported = lost.Reported()
+        self.reported = Reported()
         self.gaps: set[int] = set()
         self.stops: dict[int, int] = {}
         self.came: dict[int, list[Lease]] = {}
@@ -110,6 +112,17 @@ class History:
             for flow in self.step.flows
             for offset, cls in _arrivals(flow, self.seed, self.length)
         )
+
+    def whole(self, number: int) -> bool:
+        """Whether this worker has answered for everything."""
+        return number in self.stops and number not in self.gaps
+
+    def measured(self) -> Iterator[tuple[str, int, int]]:
+        """(flow, index, offset) of the arrivals behind the warm-up."""
+        for flow in self.step.flows:
+            for index, (offset, _) in enumerate(_arrivals(flow, self.seed, self.length)):
+                if offset >= self.step.warm_up_ns:
+                    yield flow.name, index, offset
 
     def run(self) -> lost.Account:
         leases = self._grants()
@@ -167,6 +180,7 @@ class History:
         ]
         self.came[number] = [lease for _, lease in came]
         booked: Booked = defaultdict(Counter)
+        overdue: defaultdict[int, list[int]] = defaultdict(list)
         for flow in self.step.flows:
             arrivals = _arrivals(flow, self.seed, self.length)
             for has, lease in came:
@@ -174,24 +188,27 @@ class History:
                 end = bisect_left(arrivals, lease.until_ns, key=_offset)
                 for index in range(first + (lease.k - first) % lease.n, end, lease.n):
                     due, cls = arrivals[index]
-                    if (at := machine.acts(max(due, has))) < NEVER:
-                        self._serve(machine, booked, (flow, index, cls), due, at)
+                    if (at := machine.acts(max(due, has))) < NEVER and self._serve(
+                        machine, booked, (flow, index, cls), due, at
+                    ):
+                        overdue[at // NS_PER_S].append(due)
         for second, counts in booked.items():
             cut = machine.acts((second + 1) * NS_PER_S)
             if machine.crosses(cut) < limit:
-                self.reported.add(_window(number, second, counts))
+                self.reported.add(_window(number, second, counts, overdue[second]))
             elif number in self.stops:
                 self.gaps.add(number)
 
     def _serve(
         self, machine: Machine, booked: Booked, arrival: tuple[Flow, int, RequestClass], due: int, at: int
-    ) -> None:
+    ) -> bool:
+        """Whether it is overdue, and lost."""
         flow, index, cls = arrival
         if at - due > OVERDUE_NS:
             key = Key(flow.name, cls, self.axis.trial(due))
             booked[at // NS_PER_S][key, "scheduled"] += 1
             booked[at // NS_PER_S][key, "lost"] += 1
-            return
+            return True
         self.sent.append((flow.name, index))
         self.sent_late += at - due > 0
         done = self._request(machine, booked, flow.name, cls, due, at)
@@ -199,6 +216,7 @@ class History:
             trial = self.axis.trial(done)
             booked[done // NS_PER_S][Key(flow.name, UNKNOWN_CLASS, trial), "unplanned"] += 1
             self._request(machine, booked, flow.name, cls, done, done)
+        return False
 
     def _request(
         self, machine: Machine, booked: Booked, flow: str, cls: RequestClass, due: int, at: int
@@ -226,7 +244,7 @@ def _offset(arrival: tuple[int, RequestClass]) -> int:
     return arrival[0]
 
 
-def _window(worker: int, second: int, counts: Counter[tuple[Key, str]]) -> Window:
+def _window(worker: int, second: int, counts: Counter[tuple[Key, str]], lost_due: list[int]) -> Window:
     series: dict[Key, dict[str, int]] = {}
     unplanned = []
     for (key, name), count in counts.items():
@@ -236,7 +254,11 @@ def _window(worker: int, second: int, counts: Counter[tuple[Key, str]]) -> Windo
             series.setdefault(key, {})[name] = count
     made = {key: Series(**named) for key, named in series.items()}
     generator = Generator(0, 0, 0, 0)
-    return Window(worker, second, second, 0, 0, 0, made, 0, 0, 0, generator, unplanned=tuple(unplanned))
+    start, end = second * NS_PER_S, (second + 1) * NS_PER_S
+    between = (min(lost_due), max(lost_due)) if lost_due else None
+    return Window(
+        worker, second, second, 0, start, end, made, 0, 0, 0, generator, (), tuple(unplanned), between
+    )
 
 
 def random_history(number: int) -> History:

@@ -86,7 +86,6 @@ def step_of(
         whole=whole,
         unmeasured={},
         lost=whole.lost,
-        gaps=(),
         generators=(generator,),
         messages=messages,
     )

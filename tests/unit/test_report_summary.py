@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.test_report_example import LARGE, SMALL, ZERO_NS, example_run, flow_of, outcome_of, series_of
 from triton_users.report import summary
+from triton_users.report.outcome import Gap
 from triton_users.sinks.folder import ResultsError
 from triton_users.step import CLOSED, Flow, RequestClass
 from triton_users.units import NS_PER_MS, NS_PER_S
@@ -18,7 +19,7 @@ from triton_users.units import NS_PER_MS, NS_PER_S
 ROW_KEYS = (
     "name flow model model_version class mode concurrency request_rate distribution started_at duration_ns "
     "trials valid stable scheduled sent ok failed dropped lost late inferences errors achieved_request_rate "
-    "inference_rate goodput_rate latency_ns service_latency_ns send_lag_ns server audit generators"
+    "inference_rate goodput_rate latency_ns service_latency_ns send_lag_ns server audit generators gaps"
 )
 LATENCY_KEYS = ["count", "min", "mean", "stddev", "p50", "p90", "p95", "p99", "p99.9", "max"]
 
@@ -47,6 +48,17 @@ def test_the_whole_has_the_keys_of_the_contract() -> None:
         assert set(row) >= set(ROW_KEYS.split())
         assert list(row["latency_ns"]) == LATENCY_KEYS
         assert list(row["service_latency_ns"]) == LATENCY_KEYS
+
+
+def test_who_lost_what_and_when() -> None:
+    first, *others = example_run().steps
+    gaps = (Gap(None, 1, 2, 3), Gap(4, 5 * NS_PER_S, 6 * NS_PER_S, 7))
+    row, *rows = built(steps=(replace(first, gaps=gaps), *others))["steps"]
+    assert row["gaps"] == [
+        {"worker": None, "from_ns": 1, "until_ns": 2, "arrivals": 3},
+        {"worker": 4, "from_ns": 5 * NS_PER_S, "until_ns": 6 * NS_PER_S, "arrivals": 7},
+    ]
+    assert rows[-1]["gaps"] == []
 
 
 def test_exceptions_of_tasks_are_counted() -> None:

@@ -30,13 +30,29 @@ def hold(history: History) -> lost.Account:
     account = history.run()
     assert len(set(history.sent)) == len(history.sent), "an arrival was sent twice"
     assert all(series.lost >= 0 for series in account.extra.values())
-    said = history.reported
-    planned = total([history.planned(), *said.unplanned.values()])
+    said = history.reported.by.values()
+    planned = total([history.planned(), *(one.unplanned for one in said)])
     scheduled = {key: series.scheduled for key, series in account.extra.items()}
     lost_ones = {key: series.lost for key, series in account.extra.items()}
-    assert total([*said.scheduled.values(), scheduled]) == planned
-    assert total([*said.ended.values(), lost_ones]) == planned
+    assert total([*(one.scheduled for one in said), scheduled]) == planned
+    assert total([*(one.ended for one in said), lost_ones]) == planned
+    hold_gaps(history, account)
     return account
+
+
+def hold_gaps(history: History, account: lost.Account) -> None:
+    """All that is lost is somebody's, and was due when the result says; but the dead cannot tell of leases
+    that never came, nor of what they had slept through."""
+    told = sum(series.lost for key, series in account.extra.items() if key.trial >= 0)
+    told += sum(said.overdue for said in history.reported.by.values())
+    assert sum(absent.arrivals for absent in account.absent) == told
+    mute = [machine for number, machine in enumerate(history.workers) if not history.whole(number)]
+    if any(machine.losses or machine.cuts or machine.pauses for machine in mute):
+        return
+    sent = set(history.sent)
+    for flow, index, offset in history.measured():
+        if (flow, index) not in sent:
+            assert any(absent.from_ns <= offset < absent.until_ns for absent in account.absent)
 
 
 def total(counts: list[Mapping[Key, int]]) -> dict[Key, int]:
@@ -101,6 +117,7 @@ def test_a_killed_worker_owes_what_it_was_given_and_no_more() -> None:
     assert absent.worker == 1
     # Its half of 200/s: from its last window (5.0 s) until the last lease ended, at most 4 s later.
     assert 0 < absent.never_sent + absent.unrecorded <= 100 * (0.3 + 4)
+    assert s(5) == absent.from_ns < absent.until_ns <= s(5.3 + 3.5)
     assert account.extra[Key("f", CLASS, 0)].lost == (absent.never_sent + absent.unrecorded)
 
 
@@ -116,14 +133,18 @@ def test_a_lease_that_never_came_is_lost() -> None:
     history = History([Machine(), Machine(losses=[(s(5.9), s(6.1))])], rate=200)
     account = hold(history)
     [absent] = account.absent
-    assert (absent.worker, absent.never_sent, absent.unrecorded) == (1, 50, 0)
+    assert absent == lost.Absent(1, 50, 0, 0, s(7.5), s(8))
     assert account.extra[Key("f", CLASS, 0)].lost == 50
 
 
 def test_a_frozen_worker_sends_nothing_overdue_when_it_wakes() -> None:
     history = History([Machine(), Machine(pauses=[(s(2), s(9))])], rate=200)
     account = hold(history)
-    assert account.absent == []  # it has answered for all, lost ones included
+    [absent] = account.absent  # it has answered for all, lost ones included
+    assert (absent.worker, absent.never_sent, absent.unrecorded) == (1, 0, 0)
+    assert absent.overdue >= 100
+    assert s(2) <= absent.from_ns < s(2.02)
+    assert s(4) < absent.until_ns <= s(5.5)
     assert history.sent_late <= 2
     assert any(1 not in span.workers for span in history.roster.spans)
     assert history.roster.spans[-1].workers == (0, 1)
@@ -135,6 +156,7 @@ def test_a_paused_master_loses_what_it_granted_to_nobody() -> None:
     [absent] = account.absent
     assert absent.worker is None
     assert absent.never_sent == pytest.approx(200 * (8.2 - 3.0 - 2), abs=2)
+    assert (absent.from_ns, absent.until_ns) == (s(5), s(8.2))
     assert history.roster.spans[-1].workers == (0, 1)
 
 

@@ -65,6 +65,7 @@ def window(series: dict[Key, Series] | None = None, **changes: int) -> Window:
         Generator(0.25, 12, 13, 14),
         (("INTERNAL", "é", 2),),
         (("f", -2, 3),),
+        (15, 16),
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 

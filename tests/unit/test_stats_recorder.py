@@ -55,6 +55,22 @@ def test_a_request_belongs_to_the_trial_of_its_arrival_and_its_completion_to_its
     assert not completed.hists
 
 
+def test_what_the_schedule_does_not_hold_and_when_the_lost_were_due() -> None:
+    recorder, one, _ = begun()
+    assert (recorder.cut_unplanned(), recorder.cut_lost_between()) == ((), None)
+    recorder.unplanned("f", np.array([ms(150), ms(160), ms(250)]))
+    recorder.lost(np.array([ms(120), ms(110)]), [one, one])
+    recorder.fold()
+    recorder.lost(np.array([ms(130)]), [one])
+    recorder.fold()
+    recorder.dropped(np.array([ms(140)]), [one])
+    series, _ = recorder.cut()
+    assert series[Key("f", ONE, 0)].lost == 3
+    assert recorder.cut_unplanned() == (("f", 0, 2), ("f", 1, 1))
+    assert recorder.cut_lost_between() == (ms(110), ms(130))
+    assert (recorder.cut_unplanned(), recorder.cut_lost_between()) == ((), None)
+
+
 @pytest.mark.parametrize(
     ("arrival", "trial"),
     [(0, -1), (99.999999, -1), (100, 0), (199.9, 0), (200, 1), (399, 2), (400, -2), (950, -2)],

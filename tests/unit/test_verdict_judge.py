@@ -125,7 +125,12 @@ CASES: list[tuple[dict[str, Any], str, Severity, str]] = [
         DOUBTFUL,
         "we count 10,000 successful requests, the server 10,007",
     ),
-    ({"windows_missing": 2}, "windows_missing", DOUBTFUL, "2 of 7 windows never came from their worker"),
+    (
+        {"windows_missing": {"0 (a)": 0, "1 (b)": 2, "2 (a)": 1}},
+        "windows_missing",
+        DOUBTFUL,
+        "3 of 8 windows never came (worker 1 (b): 2, worker 2 (a): 1)",
+    ),
     (
         {"stopped": True, "measured_ns": 2100 * MS},
         "cut_short",

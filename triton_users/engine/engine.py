@@ -156,6 +156,7 @@ class Engine:
         self._account()
         series, messages = self._recorder.cut()
         in_flight = self.in_flight
+        lost = self._recorder.cut_lost_between()
         window = Window(
             worker=self.worker,
             seq=self._seq,
@@ -170,6 +171,7 @@ class Engine:
             generator=self._health.cut(now),
             messages=messages,
             unplanned=self._recorder.cut_unplanned(),
+            lost_between_ns=None if lost is None else (lost[0] - self._zero, lost[1] - self._zero),
         )
         self._seq += 1
         self._window_start, self._in_flight_start = now, in_flight

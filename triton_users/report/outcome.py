@@ -27,9 +27,21 @@ class WorkerView:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """``arrivals`` of the measured trials that are lost by ``worker`` (None: granted to nobody), all due in
+    this part of the step (ns from its t0)."""
+
+    worker: int | None
+    from_ns: int
+    until_ns: int
+    arrivals: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepOutcome:
     """One measured step. By model's name: ``server`` has Triton's statistics, ``audits`` what became of
-    holding them against ours, ``model_versions`` the version that answered. ``workers`` are by number."""
+    holding them against ours, ``model_versions`` the version that answered. ``workers`` are by number;
+    ``gaps`` tell of all that is lost."""
 
     result: StepResult
     verdict: Verdict
@@ -37,6 +49,7 @@ class StepOutcome:
     audits: Mapping[str, Audit] = field(default_factory=dict)
     model_versions: Mapping[str, str] = field(default_factory=dict)
     workers: Mapping[int, WorkerView] = field(default_factory=dict)
+    gaps: Sequence[Gap] = ()
 
 
 @dataclass(frozen=True, slots=True)

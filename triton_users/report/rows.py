@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from triton_users.clock import wall_text
@@ -87,6 +87,7 @@ def _row(run: RunOutcome, outcome: StepOutcome, part: _Part, parts: Sequence[_Pa
         "server": _server(outcome, part, parts),
         "audit": _audit(outcome, part, parts),
         "generators": _generators(outcome),
+        "gaps": [asdict(gap) for gap in outcome.gaps],
     }
 
 

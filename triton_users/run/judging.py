@@ -10,7 +10,7 @@ from triton_users.server.audit import Audit
 from triton_users.stats.histogram import percentile
 from triton_users.stats.result import StepResult
 from triton_users.stats.window import SEND_LAG, SERVICE_LATENCY, Hist
-from triton_users.units import format_count
+from triton_users.units import format_count, format_duration
 from triton_users.verdict.facts import Facts
 
 
@@ -64,17 +64,24 @@ def facts_of(
         clocks=clocks or {},
         slots_off=slots_off,
         windows=sum(g.windows for g in result.generators),
-        windows_missing=sum(g.windows_missing for g in result.generators),
+        windows_missing={_name(g.worker, g.host): g.windows_missing for g in result.generators},
     )
 
 
 def _absent(part: Absent, names: Mapping[int, str]) -> str:
-    """In words: who, and what of it was never sent (or sent after the last word), what sent, unrecorded."""
+    """In words: who, what of it was never sent (or sent after the last word), what sent and unrecorded, what
+    overdue, and when that was due."""
     whose = "granted to nobody" if part.worker is None else names.get(part.worker, f"worker {part.worker}")
-    never, unrecorded = format_count(part.never_sent), format_count(part.unrecorded)
+    when = f"between {format_duration(part.from_ns)} and {format_duration(part.until_ns)} of the step"
     if part.worker is None:
-        return f"{never} {whose}"
-    return f"{whose}: {never} never sent as far as known, {unrecorded} sent but unrecorded"
+        return f"{format_count(part.never_sent)} {whose} {when}"
+    found = {
+        "never sent as far as known": part.never_sent,
+        "sent but unrecorded": part.unrecorded,
+        "not sent, for they were overdue": part.overdue,
+    }
+    what = ", ".join(f"{format_count(count)} {words}" for words, count in found.items() if count)
+    return f"{whose}: {what}, {when}"
 
 
 def _percentile(hist: Hist | None, q: float) -> int | None:

@@ -12,30 +12,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from triton_users.run.census import NOBODY, Census, Counts
-from triton_users.run.intervals import without
+from triton_users.run.intervals import Interval, without
+from triton_users.run.reported import Reported, Said
 from triton_users.run.roster import Roster, Span
-from triton_users.stats.window import Key, Series, Window
+from triton_users.stats.window import Key, Series
 from triton_users.step import CLOSED, UNKNOWN_CLASS, Lease, Step
-
-
-@dataclass(slots=True)
-class Reported:
-    """What each worker has accounted for in a step, by key: scheduled, of that what the schedule does not
-    hold, and ended in whatever way."""
-
-    scheduled: dict[int, Counts] = field(default_factory=dict)
-    unplanned: dict[int, Counts] = field(default_factory=dict)
-    ended: dict[int, Counts] = field(default_factory=dict)
-
-    def add(self, window: Window) -> None:
-        scheduled = self.scheduled.setdefault(window.worker, Counter())
-        unplanned = self.unplanned.setdefault(window.worker, Counter())
-        for flow, trial, count in window.unplanned:
-            unplanned[Key(flow, UNKNOWN_CLASS, trial)] += count
-        ended = self.ended.setdefault(window.worker, Counter())
-        for key, series in window.series.items():
-            scheduled[key] += series.scheduled
-            ended[key] += series.ok + sum(series.failed.values()) + series.dropped + series.lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +38,27 @@ class Answers:
         """Whether it has answered for everything."""
         return self.stops.get(worker, -1) >= self.end_ns and worker not in self.gaps
 
+    def came(self, worker: int) -> list[Interval]:
+        """What it was granted and has got, if it has answered."""
+        return [(lease.from_ns, lease.until_ns) for lease in self.leases[worker]]
+
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """What is missing of one worker (None: granted to nobody), of the measured trials."""
+    """What is missing of one worker (None: granted to nobody), of the measured trials: never sent, sent and
+    not recorded, both as far as known, and ``overdue`` when it could have sent them; and in which part of the
+    step (ns from t0) it was due."""
 
     worker: int | None
     never_sent: int
     unrecorded: int
+    overdue: int
+    from_ns: int
+    until_ns: int
+
+    @property
+    def arrivals(self) -> int:
+        return self.never_sent + self.unrecorded + self.overdue
 
 
 @dataclass(slots=True)
@@ -108,14 +102,17 @@ def account(
     for key, count in nobody.items():
         total.add(key, count, count)
     if measured := _measured(nobody):
-        total.absent.append(Absent(None, measured, 0))
-    for worker in sorted(roster.granted_workers() | set(reported.scheduled)):
-        due = owned.get(worker, Counter())
-        said = _like(reported.scheduled.get(worker, Counter()), step)
-        ended = _like(reported.ended.get(worker, Counter()), step)
-        due.update(reported.unplanned.get(worker, Counter()))
-        due.update({key: said[key] for key in said if key.flow in closed})
-        _add(total, worker, due, said, ended, vain.get(worker, Counter()) if answers.whole(worker) else None)
+        hull = _hull(NOBODY, step, roster, Said(), answers)
+        total.absent.append(Absent(None, measured, 0, 0, *hull))
+    for worker in sorted(roster.granted_workers() | set(reported.by)):
+        said, due = reported.by[worker], owned.get(worker, Counter())
+        due.update(said.unplanned)
+        due.update({key: count for key, count in said.scheduled.items() if key.flow in closed})
+        in_vain = vain.get(worker, Counter()) if answers.whole(worker) else None
+        never, unrecorded = _add(total, due, _like(said.scheduled, step), _like(said.ended, step), in_vain)
+        if never or unrecorded or said.overdue:
+            hull = _hull(worker, step, roster, said, answers)
+            total.absent.append(Absent(worker, never, unrecorded, said.overdue, *hull))
     return total
 
 
@@ -125,13 +122,13 @@ def _in_vain(roster: Roster, answers: Answers) -> Iterator[tuple[int, Lease]]:
         for k, worker in enumerate(span.workers):
             if answers.whole(worker):
                 granted = span.from_ns, min(span.until_ns, answers.until(worker))
-                came = [(lease.from_ns, lease.until_ns) for lease in answers.leases[worker]]
-                for start, end in without(granted, came):
+                for start, end in without(granted, answers.came(worker)):
                     yield worker, Lease(roster.step, start, end, k, len(span.workers))
 
 
-def _add(total: Account, worker: int, due: Counts, said: Counts, ended: Counts, vain: Counts | None) -> None:
-    """``vain`` is what never reached a worker that has answered for everything; None for one that has not."""
+def _add(total: Account, due: Counts, said: Counts, ended: Counts, vain: Counts | None) -> tuple[int, int]:
+    """One worker's part; how many it never sent and did not record, of the measured trials. ``vain`` is what
+    never reached a worker that has answered for everything; None for one that has not."""
     never = unrecorded = 0
     for key in {*due, *said}:
         unsaid, unended = due[key] - said[key], said[key] - ended[key]
@@ -140,8 +137,22 @@ def _add(total: Account, worker: int, due: Counts, said: Counts, ended: Counts, 
         if key.trial >= 0:
             never += lost[0]
             unrecorded += lost[1]
-    if never or unrecorded:
-        total.absent.append(Absent(worker, never, unrecorded))
+    return never, unrecorded
+
+
+def _hull(worker: int, step: Step, roster: Roster, said: Said, answers: Answers) -> Interval:
+    """From the first to the last of the arrivals of measured trials (ns from t0) that were granted to it and
+    that it has lost, or not spoken of."""
+    end = answers.until(worker)
+    known = answers.came(worker) if answers.whole(worker) else said.heard
+    gaps = list(said.missed)
+    for span in roster.spans:
+        if worker in (span.workers or (NOBODY,)):
+            gaps += without((span.from_ns, min(span.until_ns, end)), known)
+    measured = [(max(a, step.warm_up_ns), min(b, end)) for a, b in gaps if b > step.warm_up_ns]
+    if not measured:  # all was sent: what was in flight at the end has no record
+        return end, end
+    return min(a for a, _ in measured), max(b for _, b in measured)
 
 
 def _measured(counts: Counts) -> int:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from triton_users.clock import now_ns
 from triton_users.options.settings import Settings
 from triton_users.plan.measure import Stopped
-from triton_users.report.outcome import StepOutcome, WorkerView
+from triton_users.report.outcome import Gap, StepOutcome, WorkerView
 from triton_users.run import lost
 from triton_users.run.conversation import Conversation, Leading
 from triton_users.run.judging import facts_of
 from triton_users.run.record import Record
+from triton_users.run.reported import Reported
 from triton_users.run.roster import Roster
 from triton_users.run.server_view import ServerView
 from triton_users.run.target import Target
@@ -56,7 +57,7 @@ class StepRun:
     needed: int
     place: Callable[[], bool]
     stopping: Callable[[], bool]
-    reported: lost.Reported = field(default_factory=lost.Reported)
+    reported: Reported = field(default_factory=Reported)
     joined: dict[int, Peer] = field(default_factory=dict)
     slots: Counter[int] = field(default_factory=Counter)
     deserted: bool = False
@@ -85,6 +86,7 @@ class StepRun:
         view.before()
         leading.t0_ns = t0 = talk.now + LEAD_NS
         leading.roster = roster = Roster(step.index, step.length_ns)
+        self.reported.t0_ns = t0
         started(t0)
         self.record.diary.step_start(step, t0)
         for peer in self._ready():
@@ -271,7 +273,13 @@ class StepRun:
             slots_off=self._slots_off(t0, end),
         )
         outcome = StepOutcome(
-            result, judge(facts), splits, audits, view.versions, _views(peers, account.absent)
+            result,
+            judge(facts),
+            splits,
+            audits,
+            view.versions,
+            _views(peers, account.absent),
+            [Gap(one.worker, one.from_ns, one.until_ns, one.arrivals) for one in account.absent],
         )
         record.flush()
         self.talk.leading = None
@@ -291,15 +299,10 @@ class StepRun:
 
 
 def _views(peers: Mapping[int, Peer], absent: Iterable[lost.Absent]) -> dict[int, WorkerView]:
-    missing = {part.worker: part for part in absent}
-    nothing = lost.Absent(None, 0, 0)
+    missing = {part.worker: (part.never_sent, part.unrecorded) for part in absent}
     return {
         number: WorkerView(
-            peer.hello.address,
-            peer.used_offset_ns,
-            peer.clock_error_ns,
-            missing.get(number, nothing).never_sent,
-            missing.get(number, nothing).unrecorded,
+            peer.hello.address, peer.used_offset_ns, peer.clock_error_ns, *missing.get(number, (0, 0))
         )
         for number, peer in peers.items()
     }

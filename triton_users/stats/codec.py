@@ -42,6 +42,7 @@ def encode(window: Window) -> bytes:
         [generator.cpu_ratio, generator.loop_stall_max_ns, generator.loop_stalls, generator.gc_collections],
         list(window.messages),
         list(window.unplanned),
+        window.lost_between_ns,
         *_pack_all(window.series),
     ]
     return zlib.compress(msgpack.packb(parts), _LEVEL)
@@ -71,7 +72,7 @@ def decode_series(data: bytes) -> dict[Key, Series]:
 
 
 def _window(parts: list[Any]) -> Window:
-    _, place, load, generator, messages, unplanned, classes, series = parts
+    _, place, load, generator, messages, unplanned, lost_between, classes, series = parts
     worker, seq, second, step, start_ns, end_ns = place
     in_flight_start, in_flight_end, users = load
     return Window(
@@ -88,6 +89,7 @@ def _window(parts: list[Any]) -> Window:
         generator=Generator(*generator),
         messages=tuple((status, message, count) for status, message, count in messages),
         unplanned=tuple((flow, trial, count) for flow, trial, count in unplanned),
+        lost_between_ns=None if lost_between is None else (lost_between[0], lost_between[1]),
     )
 
 

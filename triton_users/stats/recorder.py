@@ -54,6 +54,7 @@ class Recorder:
         }
         self._scheduled = self._counted["scheduled"]
         self._unplanned = Counter[tuple[str, int]]()
+        self._lost_between: tuple[int, int] | None = None
 
     def tag(self, flow: str, cls: RequestClass) -> int:
         """The small integer that stands for a flow's class in tickets; the same for the recorder's life."""
@@ -146,6 +147,11 @@ class Recorder:
         self._unplanned.clear()
         return found
 
+    def cut_lost_between(self) -> tuple[int, int] | None:
+        """The first and the last arrival lost since the last time."""
+        found, self._lost_between = self._lost_between, None
+        return found
+
     def _cell(self, tag: int, trial: int) -> Cell:
         cell = self._cells.get((tag, trial))
         if cell is None:
@@ -207,6 +213,9 @@ class Recorder:
             arrival = np.concatenate(
                 [np.full(len(tags), at, np.int64) if isinstance(at, int) else at for at, tags in blocks]
             )
+        if name == "lost":
+            times = [int(arrival.min()), int(arrival.max()), *(self._lost_between or ())]
+            self._lost_between = min(times), max(times)
         trial = _trials(arrival, self._axis)
         for (of, at), rows in _groups(tag, trial):
             self._cell(of, at).counts[name] += len(tag[rows])

@@ -60,8 +60,7 @@ class GeneratorResult:
 class StepResult:
     """``t0_ns`` and the trials' times are on the run's axis. ``totals`` and ``whole`` are the sums over the
     measured trials, by (flow, class) and of all; ``unmeasured`` is what arrived before them, and after them,
-    when a task that has begun goes on to its end. ``lost`` counts arrivals of the measured trials, ``gaps``
-    are (worker, seq) of windows that never came.
+    when a task that has begun goes on to its end. ``lost`` counts arrivals of the measured trials.
     """
 
     step: Step
@@ -71,7 +70,6 @@ class StepResult:
     whole: Series
     unmeasured: dict[Owner, Series]
     lost: int
-    gaps: tuple[tuple[int, int], ...]
     generators: tuple[GeneratorResult, ...]
     messages: tuple[tuple[str, str, int], ...]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import fsum
 
 from triton_users.stats.histogram import percentile
@@ -79,10 +79,11 @@ class StepSum:
         step: Step,
         t0_ns: int,
         stop_ns: int | None,
-        gaps: Iterable[tuple[int, int]],
+        missing: Mapping[int, int],
         hosts: Mapping[int, str],
     ) -> StepResult:
-        """The step's result, without what the caller adds. Raises ValueError as ``trial_bounds`` does."""
+        """The step's result, without what the caller adds; ``missing`` counts the windows that never came, by
+        worker. Raises ValueError as ``trial_bounds`` does."""
         series = {key: total.value() for key, total in self._series.items()}
         seen = max(
             (key.trial + 1 for key, one in series.items() if _arrived(one) and key.trial > WARM_UP), default=0
@@ -93,8 +94,6 @@ class StepSum:
         )
         totals = _by_owner(*(trial.series for trial in trials))
         whole = merge_series(totals.values())
-        listed = tuple(sorted(gaps))
-        missing = [worker for worker, _ in listed]
         return StepResult(
             step=step,
             t0_ns=t0_ns,
@@ -103,9 +102,8 @@ class StepSum:
             whole=whole,
             unmeasured=_by_owner(_of_trial(series, WARM_UP), _of_trial(series, NO_TRIAL)),
             lost=whole.lost,
-            gaps=listed,
             generators=tuple(
-                self.workers.get(w, WorkerSum()).result(w, hosts.get(w), missing.count(w))
+                self.workers.get(w, WorkerSum()).result(w, hosts.get(w), missing.get(w, 0))
                 for w in sorted({*self.workers, *missing})
             ),
             messages=self._messages.listed(),

@@ -157,12 +157,8 @@ class Timeline:
         total = self._steps.pop(step.index, None) or StepSum()
         if extra:
             total.extend(extra)
-        gaps = [
-            (worker, seq)
-            for worker in self._sequences.workers()
-            for seq in self._sequences.missing(worker, self._closed_at.get(worker, 0))
-        ]
-        result = total.result(step, t0_ns, stop_ns, gaps, hosts or {})
+        missing = {worker: len(numbers) for worker, numbers in self.missing().items()}
+        result = total.result(step, t0_ns, stop_ns, missing, hosts or {})
         self._closed.add(step.index)
         self._closed_at = {worker: self._sequences.end(worker) for worker in self._sequences.workers()}
         return result

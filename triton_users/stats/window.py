@@ -103,3 +103,5 @@ class Window:
     unplanned: tuple[tuple[str, int, int], ...] = ()
     """Of the scheduled, those that no arrival of the schedule stands for, a task's later requests under a
     rate: (flow, trial, count)."""
+    lost_between_ns: tuple[int, int] | None = None
+    """When the first and the last of the lost ones were due, on the run's axis; None without any."""

@@ -19,7 +19,7 @@ class Facts:
     ``absent`` says whose requests were lost, a phrase each; ``clocks``: worker -> uncertainty (ns) of its
     clock against the master's; ``slots_off``: seconds whose slots were not as many as asked for.
     ``generator_cpu``: worker -> share of one processor, the mean over the step; ``generator_lag_ns``: worker
-    -> p99 of its send lag.
+    -> p99 of its send lag; ``windows_missing``: worker -> how many of its windows never came.
     """
 
     step: str
@@ -47,7 +47,7 @@ class Facts:
     clocks: Mapping[str, int | None] = field(default_factory=dict)
     slots_off: int = 0
     windows: int = 0
-    windows_missing: int = 0
+    windows_missing: Mapping[str, int] = field(default_factory=dict)
     thresholds: tuple[Threshold, ...] = ()
 
     @property

@@ -269,14 +269,16 @@ def _slowest(facts: Facts) -> str:
 
 
 def _windows(facts: Facts) -> Reason | None:
-    if not facts.windows_missing:
+    missing = {worker: count for worker, count in facts.windows_missing.items() if count}
+    if not missing:
         return None
+    count = sum(missing.values())
+    whose = ", ".join(f"worker {worker}: {format_count(of_it)}" for worker, of_it in missing.items())
     return _reason(
         facts,
         "windows_missing",
         DOUBTFUL,
-        f"{format_count(facts.windows_missing)} of {format_count(facts.windows + facts.windows_missing)}"
-        " windows never came from their worker",
+        f"{format_count(count)} of {format_count(facts.windows + count)} windows never came ({whose})",
         "see the workers' logs and the network to the master",
     )
 
