@@ -132,6 +132,18 @@ CASES: list[tuple[dict[str, Any], str, Severity, str]] = [
         "3 of 8 windows never came (worker 1 (b): 2, worker 2 (a): 1)",
     ),
     (
+        {"clocks": {"worker 0": None, "worker 1": 10 * MS, "worker 2": 100 * MS}},
+        "clock_uncertain",
+        DOUBTFUL,
+        "the clock of worker 2 is known to 100 ms only: arrivals of several workers interleave no better than that",
+    ),
+    (
+        {"clocks": {"worker 1": 11 * MS, "worker 2": 100 * MS + 1}},
+        "clock_uncertain",
+        INVALID,
+        "the clock of worker 2 is known to 100 ms only: arrivals of several workers interleave no better than that",
+    ),
+    (
         {"stopped": True, "measured_ns": 2100 * MS},
         "cut_short",
         DOUBTFUL,
@@ -209,6 +221,7 @@ def test_dropped_and_lost_arrivals_were_not_to_be_sent() -> None:
         {"good": 1},
         {"audit_ours": None, "audit_server": None},
         {"failed": {"INTERNAL": 0}},
+        {"clocks": {"worker 0": 10 * MS, "worker 1": None}},
     ],
 )
 def test_just_sound_enough(change: dict[str, Any]) -> None:
