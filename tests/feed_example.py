@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.unit.test_report_example import LARGE, SMALL, ZERO_NS, example_run
 from triton_users.report.rows import step_rows
-from triton_users.sinks.events import event_line, step_line
+from triton_users.sinks.events import event_line, lost_line, step_line
 from triton_users.sinks.folder import ResultsFolder, RunRecord
 from triton_users.stats.histogram import from_values
 from triton_users.stats.lines import Line
@@ -33,6 +33,8 @@ RUN = "4f2a"
 WORKERS = 2
 OK_OF_SECOND = 30
 """Of each worker, class and phase."""
+LOST = 7
+"""Of each trial and the warm-up, when the step ends: at an instant that a second begins too."""
 
 
 def series_of(latency_ms: float, ok: int = OK_OF_SECOND) -> Series:
@@ -92,6 +94,8 @@ def lines_of(seconds: int) -> Iterator[Line]:
         yield {"kind": "sample", "source": "memory", "host": "box", "at_ns": second * NS_PER_S, **reading}
     for line in [*timeline.flush(), *timeline.add(late)]:
         yield line | {"name": "batch 1"}
+    owed = {Key("ImageUser", SMALL, trial): Series(scheduled=LOST, lost=LOST) for trial in (WARM_UP, 0, 1)}
+    yield lost_line(0, "batch 1", (seconds - 1) * NS_PER_S, owed)
     for index, outcome in enumerate(run.steps):
         start = outcome.result.trials[0].start_ns
         rows = step_rows(run, outcome)

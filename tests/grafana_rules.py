@@ -17,6 +17,15 @@ Json = dict[str, Any]
 FOLDER = Path(__file__).parents[1] / "grafana/dashboards"
 NAMES = sorted(path.name for path in FOLDER.glob("*.json"))
 ALL = "$__all"
+TOTALS = {
+    "Scheduled": "scheduled",
+    "Answered": "ok",
+    "Failed": "failed",
+    "Dropped": "dropped",
+    "Lost": "lost",
+    "Late": "late",
+}
+"""Panels of one figure by title: the count of summary.json that it is."""
 _SPECIAL = re.compile(r"[\\^$*+?.()|\[\]{}/]")
 _VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 

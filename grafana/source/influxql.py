@@ -41,6 +41,10 @@ class From:
         """The same with one more condition."""
         return From(self.measurement, (*self.only, f"{self.tag(tag)} = '{value}'"))
 
+    def among(self, tag: str, *values: str) -> From:
+        """The same where the tag has one of the values."""
+        return From(self.measurement, (*self.only, f"{self.tag(tag)} =~ /^({'|'.join(values)})$/"))
+
     # Columns
 
     def total(self, name: str, shown: str | None = None) -> str:

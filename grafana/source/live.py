@@ -13,12 +13,13 @@ from grafana.source.influxql import From
 from grafana.source.panels import Line, Panel, buckets, lines, number, rows
 from grafana.source.units import unit_of
 from triton_users.metrics import PERCENTILES, figure_name
-from triton_users.sinks.points_schema import BUCKETED, BUCKETS
+from triton_users.sinks.points_schema import BUCKETED, BUCKETS, LOST_OF, PHASES
 
 UID = "triton-users-live"
 
 _WINDOW, _FAILURE, _LOAD, _STEP, _EVENTS = map(From, ("window", "failure", "load", "step", "events"))
-_MEASURED = _WINDOW.where("phase", "measured")
+_SECONDS = _WINDOW.among("phase", *PHASES)
+_MEASURED = _WINDOW.among("phase", "measured", LOST_OF["measured"])
 _CLASSES, _WHOLE = _STEP.where("part", "class"), _STEP.where("part", "whole")
 _CHOSEN = ("run", "step", "model")
 _OF_RUN = " · $tag_run"
@@ -72,20 +73,17 @@ def _totals() -> list[Panel]:
         query = _MEASURED.once(_MEASURED.total(name), by=["run"], selected=_CHOSEN)
         return number(title, unit_of(name), Line(query, "$tag_run"), text, fault=fault)
 
-    lost = _CLASSES.once(_CLASSES.total("lost"), by=["run"], selected=_CHOSEN)
     now_text = "Of the last interval that there is."
     return [
-        of_windows("Scheduled", "scheduled", "Arrivals of the measured trials, warm-up left out."),
+        of_windows(
+            "Scheduled",
+            "scheduled",
+            "Arrivals of the measured trials; those of a silent generator are counted when the step ends.",
+        ),
         of_windows("Answered", "ok", "Of these, answered with success."),
         of_windows("Failed", "failed", "Answered by an error, or not at all.", fault=True),
         of_windows("Dropped", "dropped", "Never sent: the in-flight cap was full.", fault=True),
-        number(
-            "Lost",
-            unit_of("lost"),
-            Line(lost, "$tag_run"),
-            "Arrivals of generators that fell silent; known when a step ends.",
-            fault=True,
-        ),
+        of_windows("Lost", "lost", "Of generators that fell silent: known when the step ends.", fault=True),
         of_windows("Late", "late", "Sent more than 1 ms late by the generator's own fault.", fault=True),
         number("In flight now", unit_of("in_flight"), Line(_now("in_flight"), "$tag_run"), now_text),
         number("Users now", unit_of("users"), Line(_now("users"), "$tag_run"), now_text),
@@ -98,14 +96,15 @@ def _now(name: str) -> str:
 
 def _rates() -> Panel:
     named = {"scheduled": "offered", "sent": "sent", "completed": "achieved", "good": "goodput"}
-    columns = [_WINDOW.rate(name, shown) for name, shown in named.items()]
-    query = _WINDOW.every(*columns, by=["run"], selected=_CHOSEN)
+    columns = [_SECONDS.rate(name, shown) for name, shown in named.items()]
+    query = _SECONDS.every(*columns, by=["run"], selected=_CHOSEN)
     return lines(
         "Offered and achieved rate",
         unit_of("achieved_request_rate"),
         [Line(query, "$col" + _OF_RUN)],
         "Requests per second, warm-up included: asked for by the schedule, handed to a connection, answered "
-        "with success, and answered within the latency budget (goodput, where a budget is given).",
+        "with success, and answered within the latency budget (goodput, where a budget is given). "
+        "No second has what a silent generator owed: Scheduled and Lost tell it when the step ends.",
     )
 
 
@@ -146,7 +145,7 @@ def _not_served() -> Panel:
         unit_of("request_rate"),
         [Line(query, "$col" + _OF_RUN)],
         "Late: sent more than 1 ms late by the generator's fault. Dropped: never sent, the in-flight cap was "
-        "full. Lost: of a generator that fell silent.",
+        "full. Lost: of generators that fell silent, all at the instant when the step ends.",
         width=6,
     )
 

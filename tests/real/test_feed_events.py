@@ -6,10 +6,12 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
-from tests.grafana_rules import NAMES, Chosen, read
+from tests.grafana_rules import NAMES, TOTALS, Chosen, panels, read
 from tests.influx import Influx
 from tests.real.cluster import QUICK, Cluster, killed
+from tests.real.test_feed_run import replay
 from triton_users.clock import wall_ns
 from triton_users.units import NS_PER_MS
 
@@ -57,3 +59,19 @@ def test_a_lost_worker_and_a_restarted_server_are_shown(
         ]
         times = {row["time"] for row in influx.rows(shown.filled(dashboard, query))}
         assert {lost["time"], restart["time"]} <= times, name
+    totals_are_the_summarys(influx, shown, cluster.row)
+    before = influx.everything()
+    replay(cluster.master.folder, *influx.arguments)
+    assert influx.everything() == before
+
+
+def totals_are_the_summarys(influx: Influx, shown: Chosen, row: dict[str, Any]) -> None:
+    """Also of what a killed worker owed, so that the ledger closes before the reader's eyes."""
+    live = read("live.json")
+    for panel in panels(live):
+        if (name := TOTALS.get(panel["title"])) is not None:
+            [target] = panel["targets"]
+            [series] = influx.query(shown.filled(live, target["query"]))
+            [[_, total]] = series["values"]
+            assert total == row[name], name
+    assert row["lost"] > 0

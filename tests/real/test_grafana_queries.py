@@ -18,7 +18,7 @@ import pytest
 from tests.fakes.nvml import MadeUpNvml
 from tests.feed_example import RUN as MADE_UP
 from tests.feed_example import append, results_folder
-from tests.grafana_rules import ALL, NAMES, Chosen, Json, panels, queries, read, variables
+from tests.grafana_rules import ALL, NAMES, TOTALS, Chosen, Json, panels, queries, read, variables
 from tests.influx import Influx, started
 from tests.influx2 import Influx2
 from tests.real.locust_process import LocustProcess, finish
@@ -232,14 +232,7 @@ def test_totals_are_the_summarys_to_the_unit(seen: Seen, steps: tuple[str, ...] 
     numbers = range(len(RATES)) if steps == ALL else map(int, steps)
     rows = [seen.summary["steps"][number] for number in numbers]
     chosen = seen.chosen(step=steps if isinstance(steps, str) else list(steps))
-    for title, name in {
-        "Scheduled": "scheduled",
-        "Answered": "ok",
-        "Failed": "failed",
-        "Dropped": "dropped",
-        "Late": "late",
-        "Lost": "lost",
-    }.items():
+    for title, name in TOTALS.items():
         (points,) = seen.one("live.json", title, chosen).values()
         assert list(points.values()) == [sum(row[name] for row in rows)], title
 

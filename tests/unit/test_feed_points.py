@@ -16,7 +16,7 @@ from tests.unit.test_report_example import ZERO_NS
 from triton_users.metrics import BY_NAME, EDGES_NS
 from triton_users.sinks.points import point
 from triton_users.sinks.points_line import Points
-from triton_users.sinks.points_schema import BUCKETS, MEASUREMENTS, document
+from triton_users.sinks.points_schema import BUCKETS, MEASUREMENTS, PHASES, document
 from triton_users.sinks.points_window import up_to_edges
 from triton_users.stats.histogram import from_values
 from triton_users.stats.timeline import Timeline
@@ -93,7 +93,9 @@ def test_the_page_is_the_table() -> None:
 
 def test_a_second_is_one_point_per_class_and_phase_whatever_its_revision() -> None:
     held = last_of(points_of(seconds=4))
-    windows = {key: fields for key, fields in held.items() if key[0] == "window"}
+    windows = {
+        key: fields for key, fields in held.items() if key[0] == "window" and dict(key[1])["phase"] in PHASES
+    }
     assert len(windows) == 2 * (1 + 2 + 2 + 2)  # classes × phases of each second
     for (_, tags, at), fields in windows.items():
         assert ("step_name", "batch\\ 1") in tags
@@ -102,6 +104,15 @@ def test_a_second_is_one_point_per_class_and_phase_whatever_its_revision() -> No
         assert fields["latency_count"] == fields["ok"] == fields["latency_le_100000ms"]
         assert fields["failed"] == "4i"
         assert fields["service_latency_p99_ns"] == fields["latency_p99_ns"]  # a closed loop
+
+
+def test_what_a_step_lost_is_beside_its_seconds() -> None:
+    lost = {
+        dict(tags)["phase"]: (fields["scheduled"], fields["lost"], fields["ok"])
+        for (name, tags, _), fields in last_of(points_of()).items()
+        if name == "window" and fields["lost"] != "0i"
+    }
+    assert lost == {"warm_up_lost": ("7i", "7i", "0i"), "measured_lost": ("14i", "14i", "0i")}
 
 
 def test_a_workers_missing_windows_are_told_and_found_again() -> None:
@@ -129,6 +140,7 @@ def test_edges_are_few_and_log_spaced() -> None:
 
 DAMAGED: list[dict[str, object]] = [
     {"kind": "window"},
+    {"kind": "lost", "step": 0, "at_ns": 1},
     {"kind": "step", "step": 0, "rows": [], "start_ns": 0},
     {"kind": "event"},
     {"kind": "sample", "source": "a", "host": "b", "values": {"m": "x"}, "at_ns": 1},

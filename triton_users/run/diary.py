@@ -1,17 +1,19 @@
-"""What the spool tells beside merged seconds: events and the results of steps; and the feed that reads it."""
+"""What the spool tells beside merged seconds: events, what steps lost and their results; and the feed that
+reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from triton_users.report.outcome import RunOutcome, StepOutcome
 from triton_users.report.rows import step_rows
 from triton_users.run.voice import Voice
 from triton_users.run.workers import Peer
-from triton_users.sinks.events import ERROR, event_line, step_line
+from triton_users.sinks.events import ERROR, event_line, lost_line, step_line
 from triton_users.sinks.feed_child import FeedChild
 from triton_users.sinks.spool import Spool
+from triton_users.stats.window import Key, Series
 from triton_users.step import Step
 from triton_users.verdict.verdict import Reason
 
@@ -59,6 +61,11 @@ class Diary:
     def step_start(self, step: Step, t0_ns: int) -> None:
         """A step's schedule begins at ``t0_ns``."""
         self.event("step_start", t0_ns, step.name, step=step.index)
+
+    def step_lost(self, step: Step, at_ns: int, series: Mapping[Key, Series]) -> None:
+        """A step ended at ``at_ns``, with what no second of it tells."""
+        if series:
+            self._spool.append(lost_line(step.index, step.name, at_ns, series))
 
     def step_end(self, run: RunOutcome, outcome: StepOutcome, now_ns: int) -> None:
         """A step has been judged: its exact result, its reasons, and its span."""

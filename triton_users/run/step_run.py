@@ -257,6 +257,7 @@ class StepRun:
             record.timeline.missing(),
         )
         account = lost.account(step, roster, self.reported, answers, self.seed, self._pause)
+        record.diary.step_lost(step, t0 + end_ns, account.extra)
         hosts = {number: peer.hello.host for number, peer in peers.items()}
         result = record.timeline.close(step, t0, end if stopped else None, extra=account.extra, hosts=hosts)
         connections_lost = sum(one.connections_lost for one in done.values())

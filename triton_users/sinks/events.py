@@ -1,4 +1,4 @@
-"""What else the spool holds beside merged seconds: events and the results of steps, a line for each."""
+"""What the spool holds beside merged seconds: events, what steps lost and their results, a line for each."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from triton_users.sinks.redact import plain, redact_text
+from triton_users.stats.lines import series_to_json
+from triton_users.stats.window import Key, Series
 
 Line = dict[str, Any]
 
@@ -47,4 +49,16 @@ def step_line(index: int, name: str, start_ns: int, end_ns: int, rows: Sequence[
         "start_ns": start_ns,
         "end_ns": end_ns,
         "rows": [plain(row) for row in rows],
+    }
+
+
+def lost_line(index: int, name: str, at_ns: int, series: Mapping[Key, Series]) -> Line:
+    """What no second of a step tells, known when it ends at ``at_ns`` of the run's axis: arrivals of workers
+    that fell silent, or granted to nobody."""
+    return {
+        "kind": "lost",
+        "step": index,
+        "name": name,
+        "at_ns": at_ns,
+        "series": [series_to_json(key, one) for key, one in series.items()],
     }

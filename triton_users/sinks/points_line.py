@@ -7,7 +7,7 @@ from typing import Any
 
 from triton_users.sinks.points_event import event_point, sample_point
 from triton_users.sinks.points_step import step_points
-from triton_users.sinks.points_window import window_points
+from triton_users.sinks.points_window import lost_points, window_points
 from triton_users.stats.sequences import Sequences
 
 
@@ -31,6 +31,8 @@ class Points:
         match line.get("kind", "window"):
             case "window":
                 yield from window_points(line, self._tags(line), self._zero, self._seen)
+            case "lost":
+                yield from lost_points(line, self._tags(line), self._zero)
             case "step":
                 yield from step_points(line, self._tags(line), self._zero)
             case "event":

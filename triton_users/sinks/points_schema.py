@@ -15,6 +15,10 @@ OF_STEP = tuple(name for name in STATISTICS if name != "sum")
 BUCKETED = "latency_ns"
 BUCKETS = tuple((edge, bucket_name(BUCKETED, edge)) for edge in EDGES_NS)
 
+PHASES = ("warm_up", "measured", "drain")
+LOST_OF = {phase: f"{phase}_lost" for phase in PHASES}
+"""The phase of what no second tells of a phase: a point of its own, which replaces no second's."""
+
 RATES = ("request_rate", "achieved_request_rate", "inference_rate", "goodput_rate")
 COUNTERS = tuple(name for name in names_of("class") if BY_NAME[name].kind == "counter")
 BY_COMPLETION = ("completed", "completed_inferences", "good")
@@ -63,11 +67,13 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         (*_RUN, *_STEP, *_CLASS, "phase"),
         (*COUNTERS, *_figures(HISTOGRAMS, OF_SECOND), *(name for _, name in BUCKETS)),
         "start of the second",
-        "steps × classes × 3 phases",
+        "steps × classes × 3 phases, twice where a worker is lost",
         "One second of all workers, by flow and class. `phase` is `warm_up`, `measured` or `drain` (answers "
-        "that came after the end of the measurement): the counts of `measured` add up to the step's, "
-        "but for arrivals that no worker can tell of (lost: see `step`). Percentiles are those of one "
-        "second: aggregate them by max, and take those of a longer time from the buckets or from `step`.",
+        "that came after the end of the measurement). What no second tells (arrivals of workers that fell "
+        "silent, or granted to nobody) is counted when the step ends: a point at that instant, whose phase "
+        "ends in `_lost`. The counts of `measured` and `measured_lost` together are the step's. Percentiles "
+        "are those of one second: aggregate them by max, and take those of a longer time from the buckets or "
+        "from `step`.",
     ),
     Measurement(
         "failure",

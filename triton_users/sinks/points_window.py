@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,15 @@ import numpy.typing as npt
 from triton_users.metrics import EDGES_NS, PERCENTILES, figure_name
 from triton_users.names import shapes_name
 from triton_users.sinks.points import Value, point
-from triton_users.sinks.points_schema import BUCKETED, BUCKETS, CLOCK, COUNTERS, HISTOGRAMS, OF_WORKER
+from triton_users.sinks.points_schema import (
+    BUCKETED,
+    BUCKETS,
+    CLOCK,
+    COUNTERS,
+    HISTOGRAMS,
+    LOST_OF,
+    OF_WORKER,
+)
 from triton_users.stats.histogram import bucket_index, percentile
 from triton_users.stats.lines import Line, line_series
 from triton_users.stats.merge import merge_series
@@ -48,7 +56,7 @@ def class_tags(flow: str, cls: RequestClass) -> Tags:
 def window_points(line: Line, tags: Tags, zero_wall_ns: int, seen: Sequences) -> Iterator[str | None]:
     """The points of one line; ``tags`` are those of its run and step, ``seen`` the windows so far."""
     at = zero_wall_ns + int(line["second"]) * NS_PER_S
-    yield from _classes(line, tags, at)
+    yield from _classes(line, tags, at, phase_name)
     workers = _by_worker(line["generators"])
     load: Fields = {
         "in_flight": line["in_flight"],
@@ -63,10 +71,17 @@ def window_points(line: Line, tags: Tags, zero_wall_ns: int, seen: Sequences) ->
         yield point("worker", tags | {"worker": str(worker)}, fields, at)
 
 
-def _classes(line: Line, tags: Tags, at: int) -> Iterator[str | None]:
+def lost_points(line: Line, tags: Tags, zero_wall_ns: int) -> Iterator[str | None]:
+    """The points of a spool's line of kind "lost"."""
+    yield from _classes(
+        line, tags, zero_wall_ns + int(line["at_ns"]), lambda trial: LOST_OF[phase_name(trial)]
+    )
+
+
+def _classes(line: Line, tags: Tags, at: int, phase_of: Callable[[int], str]) -> Iterator[str | None]:
     merged: dict[tuple[str, RequestClass, str], list[Series]] = {}
     for key, series in line_series(line).items():
-        merged.setdefault((key.flow, key.cls, phase_name(key.trial)), []).append(series)
+        merged.setdefault((key.flow, key.cls, phase_of(key.trial)), []).append(series)
     for (flow, cls, phase), parts in merged.items():
         series = parts[0] if len(parts) == 1 else merge_series(parts)
         own = tags | class_tags(flow, cls) | {"phase": phase}
