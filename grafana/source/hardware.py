@@ -16,9 +16,11 @@ from triton_users.metrics import CPU_SHARES
 UID = "triton-users-hardware"
 
 _WORKER, _SAMPLE = From("worker"), From("sample")
-_GPU, _ENERGY = _SAMPLE.where("source", "gpu"), _SAMPLE.where("source", "powercap")
+_GPU = _SAMPLE.among("source", "gpu", "jetson")
+_ENERGY, _RAILS = _SAMPLE.where("source", "powercap"), _SAMPLE.where("source", "jetson")
 _CPUS = _SAMPLE.where("source", "cpu").where("cpu", "all")
 _MEMORY, _NETWORK = _SAMPLE.where("source", "memory"), _SAMPLE.where("source", "network")
+_DISK = _SAMPLE.where("source", "disk")
 _CHOSEN = ("run", "step", "worker")
 _BUSY = [name for name in CPU_SHARES if name != "idle"]
 
@@ -30,7 +32,7 @@ def hardware() -> Dashboard:
         "Triton load test: hardware and generators",
         "Load generators by worker, and what the agents measure on every host.",
         [board.run_variable(), board.step_variable(), board.worker_variable()],
-        [Row("Load generators", _generators()), Row("GPUs", _gpus()), Row("Hosts", _hosts())],
+        [Row("Load generators", _generators()), Row("GPUs", _gpus()), Row("Hosts", [*_hosts(), *_traffic()])],
     )
 
 
@@ -177,9 +179,9 @@ def _hosts() -> list[Panel]:
         _sensor(
             "Memory",
             _MEMORY,
-            {"memory_used_bytes": "used", "memory_total_bytes": "total"},
+            {"memory_used_bytes": "used", "swap_used_bytes": "swap used", "memory_total_bytes": "total"},
             [],
-            "Memory of the host.",
+            "Memory of the host, and swap in use where there is some.",
         ),
         _sensor(
             "CPU power", _ENERGY, {"cpu_power_watts": "power"}, ["zone"], "By zone, where powercap shows it."
@@ -192,11 +194,43 @@ def _hosts() -> list[Panel]:
             "By zone, since the first interval shown, where powercap shows it.",
             grown=True,
         ),
+        _sensor("Rail power", _RAILS, {"rail_power_watts": "power"}, ["rail"], "By supply rail of a Jetson."),
+    ]
+
+
+def _traffic() -> list[Panel]:
+    return [
         _sensor(
             "Network",
             _NETWORK,
             {"network_sent_bytes_per_s": "sent", "network_received_bytes_per_s": "received"},
             ["nic"],
             "By interface.",
+            width=6,
+        ),
+        _sensor(
+            "Network faults",
+            _NETWORK,
+            {"network_error_rate": "errors", "network_drop_rate": "dropped"},
+            ["nic"],
+            "Errors and packets dropped, both ways, by interface.",
+            width=6,
+        ),
+        _sensor(
+            "Disk",
+            _DISK,
+            {"disk_read_bytes_per_s": "read", "disk_write_bytes_per_s": "written"},
+            ["disk"],
+            "By disk.",
+            width=6,
+        ),
+        _sensor(
+            "Disk busy",
+            _DISK,
+            {"disk_busy_ratio": "busy"},
+            ["disk"],
+            "Share of time in which a disk had work.",
+            top=1,
+            width=6,
         ),
     ]

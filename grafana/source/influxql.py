@@ -10,7 +10,7 @@ from triton_users.sinks.points_schema import BY_NAME_OF_MEASUREMENT
 TIME, EVERY = "$timeFilter", "time($__interval)"
 RATE = "* 1000 / $__interval_ms"
 """A count of an interval, per second."""
-LABELS = ("model", "version", "gpu", "cpu", "zone", "nic")
+LABELS = ("model", "version", "gpu", "cpu", "zone", "rail", "nic", "disk")
 """The sensors' own tags of ``sample`` that dashboards use."""
 SELECTED = {"run": "run", "step": "step", "model": "model", "worker": "worker"}
 """Tags that a variable of that name filters."""

@@ -23,7 +23,9 @@ from tests.influx import Influx, started
 from tests.influx2 import Influx2
 from tests.real.locust_process import LocustProcess, finish
 from tests.real.test_feed_influx import replay
+from tests.unit.test_collect_sensors import jetson
 from triton_users.clock import wall_ns
+from triton_users.collect.jetson import Jetson
 from triton_users.collect.nvml import Nvml
 from triton_users.collect.powercap import Powercap
 from triton_users.collect.sensor import Reading, Sample, Sensor
@@ -42,8 +44,14 @@ ONLY_MADE_UP = {
     "Steps: models that an ensemble is composed of",
     "CPU power",
     "CPU energy",
+    "Rail power",
+    "Disk",
+    "Disk busy",
 }
 """Panels, beside those of GPUs, that a run without such things leaves empty."""
+DISK = Reading(
+    {"disk": "sda"}, {"disk_read_bytes_per_s": 1e6, "disk_write_bytes_per_s": 2e6, "disk_busy_ratio": 0.5}
+)
 INTERVALS_S = (1, 10)
 Points = dict[int, float]
 
@@ -145,19 +153,24 @@ def made_up_run(root: Path, influx: Influx, zero_wall_ns: int) -> None:
         (energy / name).write_text(text)
     used = energy / "energy_uj"
     used.write_text("0")
-    sensors: list[Sensor] = [Nvml(MadeUpNvml), Powercap(root / "powercap")]
-    for sensor in sensors:
+    on_host: dict[str, list[Sensor]] = {
+        "box": [Nvml(MadeUpNvml), Powercap(root / "powercap")],
+        "board": [Jetson(jetson(root / "jetson"))],
+    }
+    for sensor in itertools.chain(*on_host.values()):
         sensor.open()
     for second in range(MADE_UP_SECONDS):
         used.write_text(str(5_000_000 * second))
-        for sensor in sensors:
-            for reading in sensor.sample(second * NS_PER_S):
-                append(folder, sampled(sensor.source, second, reading))
+        append(folder, sampled("disk", "box", second, DISK))
+        for host, sensors in on_host.items():
+            for sensor in sensors:
+                for reading in sensor.sample(second * NS_PER_S):
+                    append(folder, sampled(sensor.source, host, second, reading))
     replay(folder, *influx.arguments)
 
 
-def sampled(source: str, second: int, reading: Reading) -> dict[str, Any]:
-    sample = Sample(source, "box", second * NS_PER_S, reading.labels, reading.values)
+def sampled(source: str, host: str, second: int, reading: Reading) -> dict[str, Any]:
+    sample = Sample(source, host, second * NS_PER_S, reading.labels, reading.values)
     line: dict[str, Any] = json.loads(sample.line())
     return line
 
@@ -362,5 +375,7 @@ def test_what_only_the_made_up_run_has(seen: Seen, interval_s: int) -> None:
     assert max(energy.values()) <= 5 * (MADE_UP_SECONDS - 1)
     assert max(energy.values()) >= 5 * (MADE_UP_SECONDS - 1 - interval_s)
     gpus = seen.series("hardware.json", "GPU utilisation", chosen)
-    assert [one["tags"]["gpu"] for one in gpus] == ["0", "1"]
-    assert all(set(columns(one)["GPU"].values()) == {0.25} for one in gpus)
+    loads = {(one["tags"]["host"], one["tags"]["gpu"]): set(columns(one)["GPU"].values()) for one in gpus}
+    assert loads == {("box", "0"): {0.25}, ("box", "1"): {0.25}, ("board", "0"): {0.734}}
+    rails = seen.series("hardware.json", "Rail power", chosen)
+    assert {one["tags"]["rail"] for one in rails} == {"VDD_IN", "VDD_CPU_GPU_CV"}

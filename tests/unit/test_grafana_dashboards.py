@@ -21,7 +21,7 @@ from grafana.source.query import InfluxAnnotation, InfluxQuery, register
 from grafana.source.units import unit_of
 from tests.grafana_rules import ALL, NAMES, Chosen, Json, panels, queries, read, variables
 from tests.unit.test_architecture import MAX_FUNCTION, ROOT
-from triton_users.sinks.points_schema import BY_NAME_OF_MEASUREMENT
+from triton_users.sinks.points_schema import BY_NAME_OF_MEASUREMENT, SENSORS
 
 COLUMNS = 24
 EVERY_QUERY = [(name, *query) for name in NAMES for query in queries(read(name))]
@@ -95,6 +95,27 @@ def test_every_variable_filters_something(name: str) -> None:
     unused = [variable for variable in variables(dashboard) if f"${variable}$" not in text]
     assert unused == []
     assert {"run", "step"} <= variables(dashboard).keys()
+
+
+IN_NO_PANEL = re.compile(
+    "cpu_idle_ratio|memory_(available|cached|buffers)_bytes|network_(sent|received)_packet_rate"
+    "|disk_(read|write)_operation_rate|gpu_throttle_.*|rail_(voltage_volts|current_amperes)"
+    "|clock_uncertainty_ns"
+    "|nv_(?!inference_pending).*"  # what triton_statistics and gpu say by the second
+)
+"""What sensors measure for those who ask the database themselves."""
+
+
+def test_what_sensors_measure_is_on_a_panel() -> None:
+    shown: set[str] = set()
+    for name in NAMES:
+        for panel in panels(read(name)):
+            for target in panel["targets"]:
+                if 'FROM "sample"' in target["query"]:
+                    shown |= set(re.findall(r'"(\w+)"', target["query"]))
+    left_out = {name for name in SENSORS if IN_NO_PANEL.fullmatch(name)}
+    assert set(SENSORS) - left_out - shown == set()
+    assert left_out & shown == set()
 
 
 def test_the_variables_that_an_engineer_chooses_by_are_all_there() -> None:
