@@ -19,11 +19,12 @@ import pytest
 from tests.real.locust_process import LocustProcess, finish
 from tests.real.server_caller import PlainCaller, infer_request
 from triton_users.collect.host import Disk, Memory, Network
-from triton_users.collect.sensor import Failed, Reading
+from triton_users.collect.sensor import Failed, Reading, Restart
 from triton_users.collect.sensors import host_sensors
 from triton_users.collect.triton_metrics import TritonMetrics
 from triton_users.collect.triton_statistics import TritonStatistics
 from triton_users.metrics import BY_NAME
+from triton_users.server.control import Control
 from triton_users.server.embedded import EmbeddedTriton
 from triton_users.server.ports import free_ports
 
@@ -97,10 +98,18 @@ def test_a_triton_that_dies_and_comes_back(fresh_triton: EmbeddedTriton) -> None
     sensor = TritonStatistics(fresh_triton.url)
     sensor.open()
     list(sensor.sample(0))
-    assert {one.labels["model"] for one in sensor.sample(S)} == {"identity", "fixed_time"}
+    PlainCaller(fresh_triton.url).infer(infer_request("identity", INPUT0=INPUT))
+    found = [one for one in sensor.sample(S) if isinstance(one, Reading)]
+    assert {one.labels["model"] for one in found} == {"identity", "fixed_time"}
     fresh_triton.stop()
     with pytest.raises(Failed, match="does not tell its statistics"):
         list(sensor.sample(2 * S))
+    sensor.close()
+    fresh_triton.start()
+    fresh_triton.wait_ready(lambda: Control(PlainCaller(fresh_triton.url)).ready())
+    sensor.open()
+    assert list(sensor.sample(3 * S)) == [Restart("the statistics of identity began again from zero")]
+    assert all(isinstance(one, Reading) for one in sensor.sample(4 * S)), "told once"
     sensor.close()
 
 

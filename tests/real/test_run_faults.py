@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.real.locust_process import LocustProcess, finish
+from triton_users.clock import wall_ns
 from triton_users.server.embedded import EmbeddedTriton
+from triton_users.units import NS_PER_S
 
 RATE = ("-m", "identity_16", "--request-rate-range", "100", "--warm-up", "0")
 
@@ -21,6 +25,12 @@ def measuring(run: LocustProcess, seconds: int = 1) -> None:
         lambda: any(f.read_text().count('"series"') > seconds for f in run.results.glob("*/windows.jsonl")),
         "measured seconds",
     )
+
+
+def restarts(run: LocustProcess) -> list[dict[str, Any]]:
+    """The events that tell of a server started again."""
+    lines = map(json.loads, (run.folder / "windows.jsonl").read_text().splitlines())
+    return [line for line in lines if line.get("event") == "server_restart"]
 
 
 def test_the_embedded_server_is_killed(usable_triton: None, tmp_path: Path) -> None:
@@ -38,17 +48,19 @@ def test_the_embedded_server_is_killed(usable_triton: None, tmp_path: Path) -> N
     assert "started again" in run.output
     assert run.codes()["server_ended"] == 1
     assert row["audit"]["equal"] is None
+    assert len(restarts(run)) == 1
     assert "Started GRPCInferenceService" in (run.folder / "server.log").read_text()
 
 
 def test_a_server_of_ones_own_is_killed_and_comes_back(fresh_triton: EmbeddedTriton, tmp_path: Path) -> None:
     """Arrivals fail at once while there is no connection, and go on when it is back."""
-    arguments = ("-m", "identity", "--shape", "INPUT0:16", "--warm-up", "0", "-p", "4s")
+    arguments = ("-m", "identity", "--shape", "INPUT0:16", "--warm-up", "0", "-p", "8s")
     with LocustProcess(
         tmp_path / "open", "-H", fresh_triton.url, *arguments, "--request-rate-range", "100"
     ) as run:
-        measuring(run)
+        measuring(run, 2)
         assert fresh_triton.pid is not None
+        killed = wall_ns()
         os.kill(fresh_triton.pid, signal.SIGKILL)
         time.sleep(0.7)
         fresh_triton.restart()
@@ -58,6 +70,10 @@ def test_a_server_of_ones_own_is_killed_and_comes_back(fresh_triton: EmbeddedTri
     assert row["scheduled"] > 250
     assert row["ok"] > 100
     assert run.codes()["server_ended"] == 1
+    zero = json.loads((run.folder / "run.json").read_text())["zero_wall_ns"]
+    [restart] = restarts(run)
+    assert killed < zero + restart["at_ns"] < killed + 5 * NS_PER_S
+    assert "the statistics of identity began again from zero" in run.output
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 from triton_users.collect.child import Job, Names
 from triton_users.collect.lines import LineError, Lines, address_of
 from triton_users.collect.outbox import Outbox
-from triton_users.collect.sensor import Note, Sample
+from triton_users.collect.sensor import RESTART, Note, Sample
 from triton_users.collect.sensors import TritonAt, host_sensors, triton_sensors
 from triton_users.collect.token import TokenError, challenge, proof, proves, read_token
 from triton_users.run.agent import GATHER_NS, News
@@ -128,7 +128,8 @@ def test_a_job_survives_the_command_line() -> None:
 def test_what_there_is_on_a_host_is_one_line_and_faults_come_at_once() -> None:
     said: list[str] = []
     now = [0]
-    news = News(said.append, lambda: now[0])
+    restarts: list[tuple[int, str]] = []
+    news = News(said.append, lambda at_ns, text: restarts.append((at_ns, text)), lambda: now[0])
     for source, state in (("cpu", "here"), ("gpu", "absent"), ("memory", "here")):
         news.add({"source": source, "host": "box", "state": state, "text": ""})
     news.add({"source": "triton_metrics", "host": "box", "state": "failed", "text": "no answer"})
@@ -140,6 +141,8 @@ def test_what_there_is_on_a_host_is_one_line_and_faults_come_at_once() -> None:
     assert said[1:] == ["agent on box: measures cpu, memory; not there: gpu"]
     news.add({"source": "triton_metrics", "host": "box", "state": "back", "text": ""})
     assert said[2:] == ["agent on box: triton_metrics is back"]
+    news.add(json.loads(Note("triton_statistics", "box", RESTART, "from zero", 7).line()))
+    assert restarts == [(7, "from zero")] and not said[3:]
 
 
 def test_the_page_of_sensors_has_a_row_for_each() -> None:

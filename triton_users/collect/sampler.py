@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from triton_users.clock import Clock, now_ns
-from triton_users.collect.sensor import Absent, Failed, Note, Sample, Sensor
+from triton_users.collect.sensor import RESTART, Absent, Failed, Note, Restart, Sample, Sensor
 from triton_users.units import NS_PER_S
 
 Emit = Callable[[Sequence[Sample | Note]], None]
@@ -87,12 +87,15 @@ class Loop:
         now = self._clock()
         source, at = self.sensor.source, now - self._zero_ns
         found: list[Sample | Note] = []
-        for reading in self.sensor.sample(now):
-            if reading.values:
-                found.append(Sample(source, self._host, at, reading.labels, reading.values, reading.detail))
-            if reading.fault and reading.fault not in self._faults:  # once: it may stay so
-                self._faults.add(reading.fault)
-                found.append(Note(source, self._host, "failed", reading.fault))
+        for one in self.sensor.sample(now):
+            if isinstance(one, Restart):
+                found.append(Note(source, self._host, RESTART, one.text, at))
+                continue
+            if one.values:
+                found.append(Sample(source, self._host, at, one.labels, one.values, one.detail))
+            if one.fault and one.fault not in self._faults:  # once: it may stay so
+                self._faults.add(one.fault)
+                found.append(Note(source, self._host, "failed", one.fault))
         if found and not self._stop.is_set():
             self._emit(found)
 

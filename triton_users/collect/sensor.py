@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 SAMPLE, DETAIL, NOTE = "sample", "detail", "note"
 """Kinds of lines: ``detail`` is for the files only, ``note`` for the user."""
+RESTART = "restart"
+"""The state of a note that what a sensor measures was started again."""
 
 
 class Absent(Exception):  # noqa: N818 - a state, not an error
@@ -33,6 +35,13 @@ class Reading:
     fault: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """What is measured was started again since the last look; ``text`` says how that is known."""
+
+    text: str
+
+
 class Sensor(Protocol):
     """One kind of measurement. Each has a thread of its own, so it may block for a second."""
 
@@ -42,7 +51,7 @@ class Sensor(Protocol):
     def open(self) -> None:
         """Raises Absent where it does not exist, Failed or OSError where it cannot be read now."""
 
-    def sample(self, now_ns: int) -> Iterable[Reading]:
+    def sample(self, now_ns: int) -> Iterable[Reading | Restart]:
         """What it says at ``now_ns``; the first time perhaps nothing, where differences are told.
 
         Raises Failed or OSError where nothing can be read; it is closed then, and opened again later.
@@ -79,17 +88,25 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the user should know of a sensor. ``state``: "here", "absent", "failed" or "back"."""
+    """What the user should know of a sensor. ``state``: "here", "absent", "failed" or "back"; or RESTART of
+    what it measures, seen at ``at_ns``, on the clock of its samples."""
 
     source: str
     host: str
     state: str
     text: str = ""
+    at_ns: int | None = None
 
     def line(self) -> str:
-        return compact(
-            {"kind": NOTE, "source": self.source, "host": self.host, "state": self.state, "text": self.text}
-        )
+        """One line of JSON, as it stands in the spool."""
+        told = {
+            "kind": NOTE,
+            "source": self.source,
+            "host": self.host,
+            "state": self.state,
+            "text": self.text,
+        }
+        return compact(told if self.at_ns is None else told | {"at_ns": self.at_ns})
 
 
 def compact(value: Mapping[str, Any]) -> str:

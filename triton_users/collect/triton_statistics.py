@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from triton_users.collect.sensor import Failed, Reading
+from triton_users.collect.sensor import Failed, Reading, Restart
 from triton_users.net import Channel, RpcError
 from triton_users.server.control import Control
 from triton_users.server.statistics import (
@@ -17,6 +17,7 @@ from triton_users.server.statistics import (
     StatisticsResetError,
     composing_models,
     delta,
+    started_again,
 )
 from triton_users.units import NS_PER_S
 
@@ -42,6 +43,8 @@ class TritonStatistics:
         self._channel: Channel | None = None
         self._control: Control
         self._last: Snapshot | None = None
+        self._seen = Snapshot({})
+        """Of each model the newest counters, also from before a failure: smaller ones tell of a restart."""
 
     def open(self) -> None:
         self._channel = Channel(self._url)
@@ -54,16 +57,19 @@ class TritonStatistics:
             raise self._failed(error) from error
         self._models = frozenset(found)
 
-    def sample(self, now_ns: int) -> Iterator[Reading]:
+    def sample(self, now_ns: int) -> Iterator[Reading | Restart]:
         try:
             snapshot = Snapshot.of(self._control.statistics())
         except RpcError as error:
             raise self._failed(error) from error
+        if again := [model for model in started_again(self._seen, snapshot) if self._asked_for(model)]:
+            yield Restart(f"the statistics of {', '.join(again)} began again from zero")
+        self._seen = Snapshot({**self._seen.models, **snapshot.models})
         last, self._last = self._last, snapshot
         if last is None:
             return
         for model, version in snapshot.models:
-            if self._models and model not in self._models:
+            if not self._asked_for(model):
                 continue
             try:
                 split = delta(last, snapshot, model, version)
@@ -76,6 +82,9 @@ class TritonStatistics:
         if self._channel is not None:
             self._channel.close(0)
             self._channel = None
+
+    def _asked_for(self, model: str) -> bool:
+        return not self._models or model in self._models
 
     def _failed(self, error: RpcError) -> Failed:
         return Failed(f"{self._url} does not tell its statistics: {error.message or error.status}")

@@ -15,7 +15,7 @@ from gevent.os import make_nonblocking, nb_read
 
 from triton_users.clock import Clock, now_ns
 from triton_users.collect.child import Job
-from triton_users.collect.sensor import NOTE
+from triton_users.collect.sensor import NOTE, RESTART
 from triton_users.collect.sensors import TritonAt
 from triton_users.collect.token import VARIABLE, TokenError, read_token
 from triton_users.options.settings import Settings
@@ -32,6 +32,7 @@ GATHER_NS = 3 * NS_PER_S // 2
 
 OnLines = Callable[[str], None]
 Say = Callable[[str], None]
+OnRestart = Callable[[int, str], None]
 
 
 def agent_job(settings: Settings, target: Target, zero_ns: int) -> Job:
@@ -59,15 +60,24 @@ def agent_token(settings: Settings) -> str | None:
 
 
 class AgentChild:
-    """Calls ``on_lines`` with the agent's lines as they come, and ``say`` with what the user should know.
+    """Calls ``on_lines`` with the agent's lines as they come, ``say`` with what the user should know, and
+    ``on_restart`` when the server was started again: with the instant (ns, the run's axis) and how it shows.
 
     Nothing here raises.
     """
 
-    def __init__(self, job: Job, token: str | None, log: Path, on_lines: OnLines, say: Say) -> None:
+    def __init__(
+        self,
+        job: Job,
+        token: str | None,
+        log: Path,
+        on_lines: OnLines,
+        say: Say,
+        on_restart: OnRestart | None,
+    ) -> None:
         self._job, self._token, self._log = job, token, log
         self._on_lines = on_lines
-        self._news = News(say)
+        self._news = News(say, on_restart)
         self._say = say
         self._child: Child | None = None
         self._reader: Any = None
@@ -125,15 +135,19 @@ class AgentChild:
 
 
 class News:
-    """What the sensors say of themselves: faults at once, what there is on a host in one line."""
+    """What the sensors say of themselves: faults at once, what there is on a host in one line; and what they
+    say of the server."""
 
-    def __init__(self, say: Say, clock: Clock = now_ns) -> None:
-        self._say, self._clock = say, clock
+    def __init__(self, say: Say, on_restart: OnRestart | None = None, clock: Clock = now_ns) -> None:
+        self._say, self._on_restart, self._clock = say, on_restart, clock
         self._hosts: dict[str, tuple[int, dict[str, list[str]]]] = {}
 
-    def add(self, note: dict[str, str]) -> None:
+    def add(self, note: dict[str, Any]) -> None:
         source, host, state = note["source"], note["host"], note["state"]
-        if state == "failed":
+        if state == RESTART:
+            if self._on_restart is not None and "at_ns" in note:
+                self._on_restart(note["at_ns"], note["text"])
+        elif state == "failed":
             self._say(f"agent on {host}: {source}: {note['text']}")
         elif state == "back":
             self._say(f"agent on {host}: {source} is back")

@@ -92,6 +92,12 @@ class Diary:
         """The embedded server died and is started again."""
         self.event("server_restart", now_ns, "Triton died and is started again", death, severity=ERROR)
 
+    def given_server_restart(self, at_ns: int, text: str) -> None:
+        """A server that is not ours was started again; ``text`` says how that is known."""
+        title = "Triton, or a model in it, was started again"
+        self.event("server_restart", at_ns, title, text, severity=ERROR)
+        self._voice.say(f"{title}: {text}")
+
     def run_end(self, outcome: RunOutcome) -> None:
         """The run is over; its own reasons, and its span."""
         known = [reason for step in outcome.steps for reason in step.verdict.reasons]

@@ -118,6 +118,12 @@ def delta(
     return _split(difference, {name: delta(before, after, name) for name in composing})
 
 
+def started_again(before: Snapshot, after: Snapshot) -> list[str]:
+    """The models whose counters went back from ``before`` to ``after``."""
+    both = before.models.keys() & after.models.keys()
+    return sorted({key[0] for key in both if _went_back(after.models[key] - before.models[key])})
+
+
 def composing_models(model: str, config: Callable[[str], Any]) -> list[str]:
     """The names of the models that an ensemble is made of, and theirs, in the order of their steps.
 
