@@ -50,6 +50,8 @@ def test_a_fault_a_run_and_another_by_clicks(
     assert [row["concurrency"] for row in rows] == [2, 8]
     for text in ("batch 1, concurrency", "Achieved rate", "Latency p99", "Send lag p99", "Lost", "Late"):
         assert text in seen["tab"]
+    for text in ("Queue, identity_16", "Compute, identity_16", ", all processors"):
+        assert text in seen["tab"] and text in seen["page"]
     total = sum(s["ok"] for line in web.lines_of(first) for s in line["series"])
     assert f"\t{total}\t" in seen["table"]
     assert seen["typed"] == {"seed": "7", "concurrencyRange": "2,8", "batchSize": ""}

@@ -78,9 +78,11 @@ def _run(page: Page, ours: Page, folder: Path) -> dict[str, Any]:
     page.click("button[type=submit]")
     _wait(ours, "document.getElementById('pill').textContent === 'running'")  # first: the run is short
     page.click("button[role=tab]:has-text('Triton')", timeout=20_000)
-    page.wait_for_selector("td:has-text('CPU of worker')", timeout=20_000)
+    page.wait_for_selector("td:has-text('Queue, ')", timeout=20_000)
     tab = page.inner_text("table")
     page.screenshot(path=folder / "2-tab.png", full_page=True)
+    _wait(ours, "document.getElementById('tiles').textContent.includes('Queue, ')")
+    shown = ours.inner_text("#tiles")
     ours.screenshot(path=folder / "3-page.png", full_page=True)
     page.wait_for_selector("header >> text=STOPPED", timeout=30_000)
     page.click("button[role=tab]:has-text('Statistics')")
@@ -89,7 +91,7 @@ def _run(page: Page, ours: Page, folder: Path) -> dict[str, Any]:
     page.click("button[role=tab]:has-text('Charts')")
     page.wait_for_timeout(500)
     page.screenshot(path=folder / "5-charts.png", full_page=True)
-    return {"tab": tab, "table": table}
+    return {"tab": tab, "page": shown, "table": table}
 
 
 def _again(page: Page, ours: Page) -> dict[str, Any]:

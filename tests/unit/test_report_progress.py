@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from triton_users.report.progress import phase, plan_lines, progress_line
+from triton_users.report.progress import WIDTH, phase, plan_lines, progress_line
 from triton_users.stats.histogram import from_values
 from triton_users.stats.lines import Line, line_of
-from triton_users.stats.window import LATENCY, WARM_UP, Key, Series
-from triton_users.step import RequestClass, Step
+from triton_users.stats.window import LATENCY, SEND_LAG, WARM_UP, Hist, Key, Series
+from triton_users.step import POISSON, Flow, RequestClass, Step
 from triton_users.units import NS_PER_MS, NS_PER_S
 
 STEP = Step(2, "batch 8, concurrency 4", (), 2 * NS_PER_S, 5 * NS_PER_S)
 
 
-def line(step: int, **counts: Any) -> Line:
+OPEN = replace(STEP, name="40.0/s", flows=(Flow("flow", "User", "espcn", POISSON, 40.0, None, ()),))
+
+
+def line(step: int, hists: Mapping[str, Hist] | None = None, **counts: Any) -> Line:
     generator = {
         "worker": 0,
         "seq": 1,
@@ -31,7 +36,7 @@ def line(step: int, **counts: Any) -> Line:
     cls = RequestClass("espcn", 8)
     series = {
         Key("flow", cls, WARM_UP): Series(ok=20, hists={LATENCY: hist}),
-        Key("flow", cls, 0): Series(ok=20, hists={LATENCY: hist}, **counts),
+        Key("flow", cls, 0): Series(ok=20, hists={LATENCY: hist} | (hists or {}), **counts),
     }
     return line_of((step, 1), 0, series, [generator], [])
 
@@ -67,6 +72,23 @@ def test_a_line_says_where_the_step_is_and_how_its_last_second_went() -> None:
 def test_a_line_names_troubles_only_where_there_are_any() -> None:
     text = progress_line(STEP, 3, 11, 0, line(2, failed={"INTERNAL": 2, "UNAVAILABLE": 1}, dropped=7, late=5))
     assert text.endswith("4 in flight · 3 failed · 7 dropped · 5 late")
+
+
+def test_under_a_rate_a_line_has_what_was_offered_and_how_late_it_was_sent() -> None:
+    lag = {SEND_LAG: from_values(np.full(40, 150_000, np.int64))}
+    text = progress_line(OPEN, 3, 11, 4 * NS_PER_S, line(2, scheduled=50, hists=lag))
+    assert text == (
+        "[3/11] 40.0/s · measuring 2 of 5 s · 40.0 of 50.0/s · p50 16 ms · p99 16 ms · lag p99 150 µs"
+    )
+
+
+@pytest.mark.parametrize("name", ["b" * length for length in (1, 20, 40, 60, 200)])
+def test_a_line_is_never_longer_than_a_terminal(name: str) -> None:
+    text = progress_line(
+        replace(OPEN, name=name), 3, 11, 4 * NS_PER_S, line(2, scheduled=1_000_000, dropped=7, late=5)
+    )
+    assert len(text) <= WIDTH and "\n" not in text
+    assert text.startswith("[3/11] b") and text.endswith("7 dropped · 5 late")
 
 
 def test_the_last_step_s_seconds_say_nothing_of_this_one() -> None:

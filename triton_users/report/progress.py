@@ -11,11 +11,15 @@ from triton_users import units
 from triton_users.report.numbers import align
 from triton_users.stats.histogram import percentile
 from triton_users.stats.lines import line_hist
-from triton_users.stats.window import LATENCY
+from triton_users.stats.window import LATENCY, SEND_LAG
 from triton_users.step import Step
 from triton_users.units import NS_PER_S
 
 TROUBLES = ("failed", "dropped", "lost", "late")
+WIDTH = 100
+"""Columns of a line while load runs."""
+SPARED = ("in flight", "p50")
+"""What a line that is too long leaves out, in this order; then its name is cut."""
 UNTIL_STOPPED = "until stopped"
 
 
@@ -46,15 +50,25 @@ def plan_lines(plan: Sequence[Planned], total_ns: int | None) -> list[Text]:
 def progress_line(
     step: Step, number: int, planned: int, at_ns: int, line: Mapping[str, Any] | None = None
 ) -> str:
-    """Where step ``number`` of ``planned`` is, ``at_ns`` after its t0, and how its last merged second went.
+    """Where step ``number`` of ``planned`` is, ``at_ns`` after its t0, and how its last merged second went;
+    at most WIDTH columns.
 
     ``line`` is that second as the timeline merged it; None before the first, or one of another step, says
     nothing of the load.
     """
-    parts = [f"[{number}/{planned}] {step.name}", phase(step, at_ns)]
-    if line is not None and line["step"] == step.index:
-        parts += _load(line)
-    return " · ".join(parts)
+    load = _load(line, open_loop=step.open_loop) if line is not None and line["step"] == step.index else []
+    parts = [phase(step, at_ns), *load]
+    head = f"[{number}/{planned}] "
+    for spared in SPARED:
+        if len(_joined(head + step.name, parts)) > WIDTH:
+            parts = [part for part in parts if spared not in part]
+    room = WIDTH - len(_joined(head, parts))
+    name = step.name if len(step.name) <= room else f"{step.name[: max(room - 1, 0)]}…"
+    return _joined(head + name, parts)
+
+
+def _joined(head: str, parts: Sequence[str]) -> str:
+    return " · ".join((head, *parts))
 
 
 def phase(step: Step, at_ns: int) -> str:
@@ -78,15 +92,22 @@ def _whole(duration_ns: int) -> int:
     return max(duration_ns, 0) // NS_PER_S * NS_PER_S
 
 
-def _load(line: Mapping[str, Any]) -> list[str]:
+def _load(line: Mapping[str, Any], *, open_loop: bool) -> list[str]:
     series = line["series"]
     length_ns = line["end_ns"] - line["start_ns"]
     parts = []
+
+    def rate(name: str) -> str:
+        return units.format_rate(sum(one[name] for one in series) * NS_PER_S / length_ns)
+
     if length_ns > 0:
-        parts.append(units.format_rate(sum(one["ok"] for one in series) * NS_PER_S / length_ns))
+        offered = f"{rate('ok').removesuffix('/s')} of {rate('scheduled')}"
+        parts.append(offered if open_loop else rate("ok"))
     latency = line_hist(line, LATENCY)
     if latency.total:
         parts += [f"p{q} {units.format_duration(percentile(latency, q))}" for q in (50, 99)]
+    if open_loop and (lag := line_hist(line, SEND_LAG)).total:
+        parts.append(f"lag p99 {units.format_duration(percentile(lag, 99))}")
     parts.append(f"{units.format_count(line['in_flight'])} in flight")
     parts += [f"{units.format_count(count)} {name}" for name, count in _troubles(series).items() if count]
     return parts

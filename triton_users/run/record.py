@@ -34,6 +34,7 @@ from triton_users.step import Step
 from triton_users.verdict.verdict import INVALID, Reason
 
 OnLine = Callable[[Line], None]
+OnSamples = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Record:
         self._id = run_id
         self._begun = False
         self._listeners: list[OnLine] = [voice.line]
+        self._sample_listeners: list[OnSamples] = []
         self._agent: AgentChild | None = None
 
     def attend(self, agent: AgentChild) -> None:
@@ -104,6 +106,16 @@ class Record:
     def listen(self, on_line: OnLine) -> None:
         """Call ``on_line`` with every merged line from now on."""
         self._listeners.append(on_line)
+
+    def listen_to_samples(self, on_samples: OnSamples) -> None:
+        """Call ``on_samples`` with every agent's lines from now on."""
+        self._sample_listeners.append(on_samples)
+
+    def sample(self, lines: str) -> None:
+        """Lines of an agent have come: JSON, without the last one's end."""
+        self.diary.sample(lines)
+        for on_samples in self._sample_listeners:
+            on_samples(lines)
 
     def expect(self, workers: list[int]) -> None:
         """These workers' windows make up a second."""

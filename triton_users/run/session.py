@@ -169,9 +169,8 @@ class Session:
         record.listen(LocustStats(self.environment).add)
         if not settings.no_agent:
             job, log = agent_job(settings, target, zero_ns), record.folder.path / "agent.log"
-            diary = record.diary
-            restart = None if target.embedded else diary.given_server_restart  # ours is watched
-            record.attend(AgentChild(job, token, log, diary.sample, self.voice.say, restart))
+            restart = None if target.embedded else record.diary.given_server_restart  # ours is watched
+            record.attend(AgentChild(job, token, log, record.sample, self.voice.say, restart))
         run = Run(
             id=run_id,
             seed=seed,

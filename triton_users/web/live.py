@@ -1,4 +1,5 @@
-"""The run as it goes: the last merged second, the step so far, and the seconds before for the plots.
+"""The run as it goes: the last merged second, the step so far, the seconds before for the plots, and what the
+sensors said last.
 
 Fed once a second with the merged line, on the loop that may carry the load too: about 0.2 ms each time.
 """
@@ -16,6 +17,7 @@ from triton_users.stats.histogram import merge, percentile
 from triton_users.stats.lines import Line, line_series
 from triton_users.stats.window import LATENCY, SEND_LAG, SERVICE_LATENCY, Series
 from triton_users.units import NS_PER_S
+from triton_users.web.samples import Samples
 
 SHOWN_S = 900
 """So many seconds are kept for the plots."""
@@ -69,6 +71,7 @@ class Live:
     """Follows one run after the other; ``finished`` is the results folder of the last that has ended."""
 
     run: Run | None = None
+    samples: Samples = field(default_factory=Samples)
     total: dict[str, int] = field(default_factory=dict)
     """Counts of the step so far, warm-up included."""
     _seconds: dict[tuple[int, int], Second] = field(default_factory=dict)
@@ -84,6 +87,8 @@ class Live:
         self.total = dict.fromkeys(COUNTS, 0)
         self._seconds, self._shown, self._step = {}, deque(), -1
         run.record.listen(self.add)
+        self.samples = Samples()
+        run.record.listen_to_samples(self.samples.add)
 
     @property
     def folder(self) -> Path | None:

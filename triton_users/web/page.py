@@ -66,6 +66,7 @@ def state(session: Session, live: Live, after: int) -> dict[str, Any]:
         "latency_threshold_ns": budget_ns,
         "last": last.as_json(0) if last is not None else None,
         "total": live.total,
+        "samples": live.samples.figures(),
         "seconds": live.since(after),
         "results": folder.name if folder is not None else None,
     }

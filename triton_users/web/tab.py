@@ -82,11 +82,13 @@ def where(live: Live) -> tuple[str, str]:
 
 
 def rows(live: Live) -> list[dict[str, str]]:
-    """The table: the last merged second, and what the step has counted so far, warm-up included."""
+    """The table: the last merged second, what the step has counted so far, warm-up included, and what the
+    sensors said last."""
     step, phase_text = where(live)
     last = live.last
     found = [_row("Step", step), _row("Phase", phase_text)]
     found += _measured(last, live.total) if last is not None else []
+    found += [_row(title, text) for title, text in live.samples.figures()]
     return [*found, _row("Plots and results", "linked in the tab Download Data")]
 
 
