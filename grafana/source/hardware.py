@@ -39,7 +39,11 @@ def hardware() -> Dashboard:
 def _generators() -> list[Panel]:
     return [
         _of_worker("CPU of a worker", {"cpu_ratio": ""}, "Share of one processor: near 1 it cannot keep up."),
-        _of_worker("Send lag", {"send_lag_p99_ns": "p99 "}, "99th percentile of each second; the largest."),
+        _of_worker(
+            "Send lag: the interval's worst per-second p99",
+            {"send_lag_p99_ns": "p99 "},
+            "From the intended arrival to sending: 99th percentiles of seconds, the largest of the interval.",
+        ),
         _share(),
         _of_worker(
             "Longest stall", {"loop_stall_max_ns": ""}, "Nothing is sent while a worker's loop stalls."
