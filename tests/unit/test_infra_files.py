@@ -54,13 +54,17 @@ SERVICES: dict[str, Any] = COMPOSED["services"]
 OBJECTS: dict[str, Any] = {path.stem: loaded(path) for path in MANIFESTS}
 
 
+def by_schema(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(BIN / "check-jsonschema"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 # compose
 
 
 def test_compose_files_follow_the_specification() -> None:
     files = [str(COMPOSE), str(INFRA / "compose.gpu.yaml")]
-    command = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", *files]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = by_schema("--builtin-schema", "vendor.compose-spec", *files)
     assert found.returncode == 0, found.stdout + found.stderr
 
 
@@ -240,6 +244,18 @@ def test_a_list_in_the_environment_is_read_as_one(tmp_path: Path) -> None:
 
 
 # Grafana
+
+
+@pytest.mark.parametrize("kind", ["datasources", "dashboards"])
+def test_provisioning_has_only_what_grafana_reads(kind: str, tmp_path: Path) -> None:
+    schema = ("--schemafile", str(ROOT / f"tests/schemas/grafana-{kind}.json"))
+    files = sorted((PROVISIONING / kind).iterdir())
+    assert files
+    found = by_schema(*schema, *map(str, files))
+    assert found.returncode == 0, found.stdout + found.stderr
+    slip = tmp_path / "slip.yaml"
+    slip.write_text(files[0].read_text().replace("type: ", "typ: "))
+    assert by_schema(*schema, str(slip)).returncode == 1
 
 
 def test_grafana_is_given_its_data_source_and_dashboards() -> None:
