@@ -38,9 +38,9 @@ check: $(STAMP) ## Format, lint, strict types, architecture, tests: what CI runs
 	$(BIN)/lint-imports --no-logo
 	$(MAKE) --no-print-directory test
 
-bench: $(STAMP) ## Compare with Perf Analyzer, h2load and tritonclient in one run (half an hour); then what workers cost
+bench: $(STAMP) ## Compare with Perf Analyzer, h2load and tritonclient in one run (half an hour); then what workers, agent and feed cost
 	$(BIN)/python -m benchmarks
-	@missed=0; for part in start_workers two_workers many_workers; do \
+	@missed=0; for part in start_workers two_workers many_workers agent feed; do \
 		$(BIN)/python -m benchmarks.$$part || missed=1; \
 	done; exit $$missed
 

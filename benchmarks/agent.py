@@ -1,4 +1,4 @@
-"""Processor time of the agent beside a run: python benchmarks/agent.py [SECONDS].
+"""Processor time of the agent beside a run: python -m benchmarks.agent [SECONDS].
 
 Starts a Triton of our own with two models, and the agent as a run starts it; prints what the
 agent used per second after its start, and fails above the goal.
