@@ -71,7 +71,7 @@ def test_a_line_says_where_the_step_is_and_how_its_last_second_went() -> None:
 
 def test_a_line_names_troubles_only_where_there_are_any() -> None:
     text = progress_line(STEP, 3, 11, 0, line(2, failed={"INTERNAL": 2, "UNAVAILABLE": 1}, dropped=7, late=5))
-    assert text.endswith("4 in flight · 3 failed · 7 dropped · 5 late")
+    assert text.endswith("p99 16 ms · 3 failed · 7 dropped · 5 late")
 
 
 def test_under_a_rate_a_line_has_what_was_offered_and_how_late_it_was_sent() -> None:
