@@ -145,8 +145,9 @@ class WindowSent:
 @dataclass(frozen=True, slots=True)
 class Done:
     """A step has drained; ``last_seq`` is its last window. ``stopped_ns`` is when sending ended (run's axis);
-    ``connections_lost`` counts those that broke; ``leases`` are those that came, neighbours as one; ``unsaved``
-    says why requests that were to be saved are not. One that nobody asked for: the worker leaves."""
+    ``connections_lost`` counts those that broke; ``leases`` are those that came, neighbours as one;
+    ``unsaved`` says why requests that were to be saved are not. One that nobody asked for: the worker
+    leaves."""
 
     run: str
     step: int
