@@ -18,6 +18,7 @@ import pytest
 from tests.influx import Influx
 from tests.real.locust_process import LocustProcess, finish
 from triton_users.server.embedded import EmbeddedTriton
+from triton_users.sinks.feed import TIMEOUT_S
 
 RATE = 200
 OPEN = ("-m", "identity_16", "--request-rate-range", str(RATE), "--request-distribution", "constant")
@@ -71,11 +72,13 @@ def same_as_summary(influx: Influx, run: LocustProcess) -> None:
 
 
 def steady(run: LocustProcess) -> None:
-    """The load was what it should be, whatever became of the database."""
+    """The load was what it should be, on time, whatever became of the database. A busy machine takes 40 ms
+    away now and then, 1 % of four seconds each time; whoever waits for a database misses more."""
     (row,) = run.rows
     assert row["scheduled"] == row["ok"] + row["failed"] + row["dropped"] + row["lost"]
     assert row["ok"] == row["scheduled"] == RATE * row["duration_ns"] // 10**9
-    assert row["send_lag_ns"]["p50"] < 2_000_000
+    assert row["late"] <= row["scheduled"] / 20, row["late"]
+    assert row["send_lag_ns"]["p99"] < 50_000_000, row["send_lag_ns"]
 
 
 def test_the_database_has_what_the_summary_has(
@@ -161,6 +164,25 @@ def test_a_database_that_is_killed_and_started_again_has_it_all(
         r"InfluxDB: nothing written since \d\d:\d\d:\d\d UTC: no connection; \d+ lines wait", run.output
     )
     assert "InfluxDB: written again after" in run.output
+    assert "InfluxDB: all is written" in run.output
+    written_once(influx, run)
+    same_as_summary(influx, run)
+
+
+@pytest.mark.parametrize(("length_s", "away_s"), [(12, 5), pytest.param(60, 20, marks=pytest.mark.slow)])
+def test_a_database_that_is_frozen_and_thawed_has_it_all(
+    any_model: Callable[..., LocustProcess], influx: Influx, length_s: int, away_s: int
+) -> None:
+    """It takes connections and does not answer: the feed waits for it, and for nobody else does it matter."""
+    with any_model(*OPEN, "--warm-up", "1s", "-p", f"{length_s}s", *influx.arguments) as run:
+        run.says("measuring")
+        time.sleep(length_s / 6)
+        influx.freeze()
+        time.sleep(away_s)
+        influx.thaw()
+        finish(run)
+    steady(run)
+    assert ("no answer in time" in run.output) == (away_s > TIMEOUT_S)
     assert "InfluxDB: all is written" in run.output
     written_once(influx, run)
     same_as_summary(influx, run)
