@@ -17,8 +17,10 @@ import pytest
 
 from tests.influx import Influx
 from tests.real.locust_process import LocustProcess, finish
+from triton_users.clock import wall_ns
 from triton_users.server.embedded import EmbeddedTriton
 from triton_users.sinks.feed import TIMEOUT_S
+from triton_users.units import NS_PER_S
 
 RATE = 200
 OPEN = ("-m", "identity_16", "--request-rate-range", str(RATE), "--request-distribution", "constant")
@@ -186,6 +188,21 @@ def test_a_database_that_is_frozen_and_thawed_has_it_all(
     assert "InfluxDB: all is written" in run.output
     written_once(influx, run)
     same_as_summary(influx, run)
+
+
+def test_a_second_is_in_the_database_two_seconds_after_its_end(
+    any_model: Callable[..., LocustProcess], influx: Influx
+) -> None:
+    seen: dict[int, float] = {}  # a second's start since the epoch, ns: its age when it was first the newest
+    with any_model(*OPEN, "--warm-up", "1s", "-p", "8s", *influx.arguments) as run:
+        run.says("measuring")
+        while run.process.poll() is None:
+            for row in influx.rows('SELECT last("users") FROM "load"'):
+                seen.setdefault(row["time"], (wall_ns() - row["time"]) / NS_PER_S)
+            time.sleep(0.05)
+        finish(run)
+    assert len(seen) >= 7
+    assert max(seen.values()) < 1 + 2, seen
 
 
 def test_a_wrong_token_costs_the_run_nothing_and_the_replay_is_told(
