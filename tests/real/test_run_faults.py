@@ -35,30 +35,30 @@ def restarts(run: LocustProcess) -> list[dict[str, Any]]:
 
 def test_the_embedded_server_is_killed(usable_triton: None, tmp_path: Path) -> None:
     """It is reported as such, with its last lines, and started again; the load goes on."""
-    with LocustProcess(tmp_path, *RATE, "-p", "6s") as run:
-        measuring(run)
+    with LocustProcess(tmp_path, *RATE, "-p", "9s") as run:
+        measuring(run, 4)
         [server] = run.left("tritonserver")
         os.kill(server, signal.SIGKILL)
         finish(run, code=1)
     [row] = run.rows
-    assert row["scheduled"] > 400
+    assert row["scheduled"] > 700
     assert row["errors"]["UNAVAILABLE"] > 0
-    assert row["ok"] > 250, "the load went on"
+    assert row["ok"] > 550, "the load went on"
     assert "the embedded Triton died: signal SIGKILL" in run.output
     assert "started again" in run.output
     assert run.codes()["server_ended"] == 1
     assert row["audit"]["equal"] is None
-    assert len(restarts(run)) == 1
+    assert len(restarts(run)) == 1, "told by its death, and not by its statistics too"
     assert "Started GRPCInferenceService" in (run.folder / "server.log").read_text()
 
 
 def test_a_server_of_ones_own_is_killed_and_comes_back(fresh_triton: EmbeddedTriton, tmp_path: Path) -> None:
     """Arrivals fail at once while there is no connection, and go on when it is back."""
-    arguments = ("-m", "identity", "--shape", "INPUT0:16", "--warm-up", "0", "-p", "8s")
+    arguments = ("-m", "identity", "--shape", "INPUT0:16", "--warm-up", "0", "-p", "10s")
     with LocustProcess(
         tmp_path / "open", "-H", fresh_triton.url, *arguments, "--request-rate-range", "100"
     ) as run:
-        measuring(run, 2)
+        measuring(run, 4)
         assert fresh_triton.pid is not None
         killed = wall_ns()
         os.kill(fresh_triton.pid, signal.SIGKILL)
