@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triton_users.schedule import Arrivals, Checkpoint, Schedule, fingerprint
+from triton_users.schedule import Arrivals, Schedule, fingerprint
 from triton_users.schedule import schedule as schedule_module
-from triton_users.schedule.process import BLOCK, START
+from triton_users.schedule.process import BLOCK, Checkpoint
 from triton_users.units import NS_PER_S
 
 PROCESSES = st.sampled_from(["constant", "poisson"])
@@ -61,21 +61,17 @@ def test_any_split_in_any_order_gives_the_one_machine_schedule(process, rate, se
 @settings(max_examples=40, deadline=None)
 @given(process=PROCESSES, rate=RATES, at=st.integers(0, 20 * NS_PER_S), back=st.integers(0, NS_PER_S))
 def test_a_late_joiner_makes_the_same_arrivals(process, rate, at, back) -> None:
-    master = Schedule(process, rate, 9, "1/b")
-    mark = master.checkpoint(at)
-    late = Schedule(process, rate, 9, "1/b", checkpoint=mark)
-    expected = Schedule(process, rate, 9, "1/b").arrivals(at, at + NS_PER_S, 1, 3)
+    first, late = Schedule(process, rate, 9, "1/b"), Schedule(process, rate, 9, "1/b")
+    passed = first.count(0, at)
+    expected = first.arrivals(at, at + NS_PER_S, 1, 3)
     assert same(late.arrivals(at, at + NS_PER_S, 1, 3), expected)
-    # Also before its checkpoint, where it has to start over.
+    # Also before its first, where it has to start over.
     early = max(0, at - back)
-    assert late.count(early, at) == master.count(early, at)
-    assert mark.before_ns < at or mark == START
+    assert late.count(early, at) == passed - first.count(0, early)
 
 
-def test_a_checkpoint_lies_close_to_its_instant() -> None:
-    mark = Schedule("poisson", 10_000.0, 0, "0/a").checkpoint(100 * NS_PER_S)
-    assert mark.block in range(1_000_000 // BLOCK - 2, 1_000_000 // BLOCK + 2)
-    assert Schedule("constant", 10_000.0, 0, "0/a").checkpoint(100 * NS_PER_S) == Checkpoint(
+def test_even_arrivals_need_no_walk() -> None:
+    assert Schedule("constant", 10_000.0, 0, "0/a")._mark_before(100 * NS_PER_S) == Checkpoint(
         244, 0, (244 * BLOCK - 1) * 100_000
     )
 
@@ -137,7 +133,7 @@ def test_a_process_may_end(monkeypatch, length: int) -> None:
     assert schedule.count(0, 10**12) == length
     parts = [schedule.arrivals(10 * a, 10 * a + 10_000, k, 3) for a in range(0, 6000, 1000) for k in range(3)]
     assert union(parts).index.tolist() == list(range(length))
-    assert schedule.checkpoint(10**12).block == length // BLOCK
+    assert schedule._marks[-1].block == length // BLOCK
 
 
 @pytest.mark.parametrize("process", ["constant", "poisson"])

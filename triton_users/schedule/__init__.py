@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from triton_users.schedule.arrivals import Arrivals
-from triton_users.schedule.process import Checkpoint
 from triton_users.schedule.random import picks
 from triton_users.schedule.schedule import Schedule, fingerprint
 
-__all__ = ["Arrivals", "Checkpoint", "Schedule", "fingerprint", "picks"]
+__all__ = ["Arrivals", "Schedule", "fingerprint", "picks"]

@@ -17,7 +17,7 @@ class Checkpoint:
     """Where generation may begin: at block ``block``, with the state ``carry`` of its process.
 
     All arrivals before that block have offsets of at most ``before_ns`` (-1: there are none). The meaning of
-    ``carry`` is the process's own; three integers make a checkpoint cheap to send.
+    ``carry`` is the process's own.
     """
 
     block: int
