@@ -152,7 +152,7 @@ def test_the_console_and_the_summary_use_metrics_names_only() -> None:
     from triton_users.report import summary
 
     text = {"name", "flow", "model", "model_version", "class", "mode", "distribution", "started_at"}
-    parts = {"errors", "messages", "server", "audit", "generators"}
+    parts = {"errors", "messages", "server", "audit", "generators", "gaps"}
     for row in summary.build(example_run())["steps"]:
         assert set(row) - text - parts <= BY_NAME.keys(), set(row) - text - parts - BY_NAME.keys()
         for generator in row["generators"]:
