@@ -1,4 +1,5 @@
-"""Mutated conversations: a ProtocolError or a clean result, the same with and without the fast path."""
+"""Mutated conversations, made up and recorded from real servers: a ProtocolError or a clean result, the same
+with and without the fast path."""
 
 from __future__ import annotations
 
@@ -6,26 +7,41 @@ import random
 
 import pytest
 
-from tests.unit.wire_conversation import ASIDES, BAD, GOOD, Conversation, converse, run, together
+from tests.unit.wire_conversation import ASIDES, BAD, GOOD, Call, Conversation, converse, run, together
+from tests.unit.wire_recorded import recordings
 
 NORMAL = 20_000
 ALL = 100_000
-CONVERSATIONS = 400
+CONVERSATIONS = 200
+"""Of each kind: made up, and recorded."""
 VALID_RATIO = 0.9
-"""The part of each stream that stays as it was recorded: faults come late, when there is state to spoil."""
+"""The part of each stream that stays as it was: faults come late, when there is state to spoil."""
 
 MUTATIONS = ("flip a bit", "change a byte", "delete", "insert", "repeat", "truncate", "swap")
 
+RECORDINGS = recordings()
+WANTS = ("tuple", "tuple", "tuple", "call", "expired")
 
-def recorded(seed: int) -> Conversation:
+
+def made_up(seed: int) -> Conversation:
     """A short conversation, with equal responses before the place of the mutation and all kinds around it."""
     order = random.Random(seed)
     kinds = [together] * 3 + order.choices([*GOOD, together, together, *BAD], k=4)
-    wants = order.choices(["tuple", "tuple", "tuple", "call", "expired"], k=len(kinds))
+    wants = order.choices(WANTS, k=len(kinds))
     conversation = converse(kinds, wants, [bytes([i]) * 20 for i in range(len(kinds))], order)
     conversation.units += order.choices(ASIDES, k=order.randrange(3))
     conversation.stream = b"".join(conversation.units)
     return conversation
+
+
+def recorded(seed: int) -> Conversation:
+    """What a real server sent, to askers drawn anew."""
+    order = random.Random(seed)
+    one = RECORDINGS[seed % len(RECORDINGS)]
+    wants = order.choices(WANTS, k=len(one.statuses))
+    askers = {"tuple": lambda i: (i, 0, 0), "call": Call, "expired": lambda i: None}
+    tickets = [askers[want](i) for i, want in enumerate(wants)]
+    return Conversation(tickets, one.stream, set(), {}, wants.count("expired"), units=one.units)
 
 
 def mutated(conversation: Conversation, order: random.Random) -> bytes:
@@ -64,14 +80,14 @@ def swapped(units: list[bytes], place: int, order: random.Random) -> list[bytes]
 
 def fuzz(count: int, seed: int) -> dict[str, int]:
     """Raises on any exception but ProtocolError, and wherever the two paths differ."""
-    conversations = [recorded(i) for i in range(CONVERSATIONS)]
+    conversations = [make(i) for make in (made_up, recorded) for i in range(CONVERSATIONS)]
     faults: dict[str, int] = {}
     for number in range(count):
         order = random.Random(seed + number)
-        conversation = conversations[number % CONVERSATIONS]
+        conversation = conversations[number % len(conversations)]
         stream = mutated(conversation, order)
         general = run(conversation.tickets, stream, fast=False)
-        cut = [order.randrange(len(stream))] if number % 4 == 0 else []
+        cut = [order.randrange(len(stream))] if number % 3 == 0 else []
         fast = run(conversation.tickets, stream, cut, fast=True)
         assert fast.key() == general.key(), number
         name = general.fault or "none"
