@@ -31,10 +31,11 @@ def usable_triton() -> None:
 
 @pytest.fixture(scope="session")
 def demo_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All demo models; `recording` appends to the file "record" beside the repository."""
+    """All demo models; beside the repository `recording` appends to the file "record", and `fixed_time`,
+    whose one instance keeps the order, to "order"."""
     root = tmp_path_factory.mktemp("models")
     parameters = {
-        "fixed_time": {"service_time_ns": str(FIXED_TIME_NS)},
+        "fixed_time": {"service_time_ns": str(FIXED_TIME_NS), "record": str(root / "order")},
         "recording": {"record": str(root / "record")},
         "failing": {"message": 'as "ordered"'},
     }

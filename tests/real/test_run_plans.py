@@ -12,6 +12,7 @@ import pytest
 
 from tests.real.locust_process import ROOT, LocustProcess, finish
 from triton_users.server.embedded import EmbeddedTriton
+from triton_users.sinks.requests import read_requests
 
 SHORT = ("--warm-up", "200ms", "-p", "500")
 
@@ -175,19 +176,30 @@ def test_realtime_runs_or_says_why_not(any_model: Any) -> None:
 
 
 def test_seeds(triton: EmbeddedTriton, demo_repository: Path, tmp_path: Path) -> None:
-    """The same seed sends the same inputs in the same order, another seed others."""
-    record = demo_repository.parent / "record"
-    seen = []
-    for number, seed in enumerate(("7", "7", "8")):
+    """The same seed plans the same arrivals and sends the same inputs in the same order, another seed others.
+
+    The order is that in which one instance serves what came by one connection. By the first seed no two
+    arrivals are closer than 4.9 ms, so that Triton's threads cannot change it.
+    """
+    record = demo_repository.parent / "order"
+    load = ("-m", "fixed_time", "--shape-mix", "INPUT0:8=50,INPUT0:4=50", "--input-count", "16")
+    seen: list[dict[str, list[Any]]] = []
+    for number, seed in enumerate(("68", "68", "8")):
         before = len(record.read_text().splitlines()) if record.exists() else 0
-        arguments = ("-m", "recording", "--shape", "INPUT0:8", "--input-count", "16", "--seed", seed)
         with LocustProcess(
-            tmp_path / str(number), "-H", triton.url, *arguments, "--request-rate-range", "100", *SHORT
+            *(tmp_path / str(number), "-H", triton.url, *load, "--seed", seed),
+            *("--request-rate-range", "50", "--save-requests", *SHORT),
         ) as run:
             finish(run)
-        digests = [line.split()[0] for line in record.read_text().splitlines()[before:]]
-        seen.append((run.rows[0]["scheduled"], sorted(digests)))
         assert run.summary["run"]["seed"] == int(seed)
-    assert seen[0] == seen[1]
-    assert seen[1] != seen[2]
-    assert not set(seen[1][1]) & set(seen[2][1])
+        digests = [line.split()[0] for line in record.read_text().splitlines()[before:]]
+        saved = read_requests(run.folder)
+        assert saved.index.tolist() == list(range(len(digests)))
+        offsets_ns = (saved.arrival_ns - saved.arrival_ns[0]).tolist()
+        classes = [saved.classes[cls] for cls in saved.cls.tolist()]
+        seen.append({"inputs": digests, "offsets_ns": offsets_ns[1:], "classes": classes})
+    first, again, other = seen
+    assert first == again
+    assert first["classes"] != other["classes"]
+    assert not set(first["inputs"]) & set(other["inputs"])
+    assert not set(first["offsets_ns"]) & set(other["offsets_ns"])
