@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 
 from tests.feed_example import append, results_folder, window_of
 from tests.influx import BUCKET, DATABASE, Influx, started
+from tests.real.replay import refuses_another_type_alone, replay, writes_all_once
 from triton_users.clock import now_ns, wall_ns
 from triton_users.sinks.feed_child import FeedChild
 from triton_users.sinks.feed_status import StatusFile
@@ -24,34 +24,13 @@ from triton_users.stats.timeline import Timeline
 from triton_users.units import NS_PER_S
 
 
-def replay(folder: ResultsFolder, *arguments: str, token: str = "", code: int = 0) -> str:
-    """The command as a user types it; what it says."""
-    done = subprocess.run(
-        [sys.executable, "-m", "triton_users", "replay", str(folder.path), *arguments],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"INFLUXDB_TOKEN": token},
-        timeout=60,
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    assert done.returncode == code, said
-    assert "Traceback" not in said and (not token or token not in said)
-    return said
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> ResultsFolder:
     return results_folder(tmp_path, zero_wall_ns=wall_ns() - 60 * NS_PER_S)
 
 
 def test_a_replay_writes_all_once_and_again_changes_nothing(influx: Influx, folder: ResultsFolder) -> None:
-    said = replay(folder, *influx.arguments)
-    assert f"in {BUCKET} at {influx.url}" in said
-    once = influx.everything()
-    assert once
-    replay(folder, *influx.arguments)
-    assert influx.everything() == once
+    writes_all_once(influx, folder.path)
     summed = influx.value("SELECT sum(ok) FROM window WHERE phase = 'measured'")
     assert summed == influx.value("SELECT sum(latency_count) FROM window WHERE phase = 'measured'") > 0
 
@@ -59,37 +38,30 @@ def test_a_replay_writes_all_once_and_again_changes_nothing(influx: Influx, fold
 def test_a_token_is_needed_and_never_shown(
     guarded_influx: Influx, folder: ResultsFolder, tmp_path: Path
 ) -> None:
-    wrong = replay(folder, *guarded_influx.arguments, token="admin:wr0ng-s3cret", code=1)
+    wrong = replay(folder.path, *guarded_influx.arguments, token="admin:wr0ng-s3cret", code=1)
     assert "401, the token is wrong or missing" in wrong and "Replay again" in wrong
     file = tmp_path / "token"
     file.write_text(guarded_influx.token + "\n")
     target = guarded_influx.target(token_file=str(file))
-    replay(folder, *target.arguments(), token="ignored where there is a file")
+    replay(folder.path, *target.arguments(), token="ignored where there is a file")
     assert guarded_influx.value("SELECT count(ok) FROM window") > 0
 
 
 def test_a_wrong_bucket_is_named(influx: Influx, folder: ResultsFolder) -> None:
-    said = replay(folder, *influx.target("nowhere").arguments(), code=1)
+    said = replay(folder.path, *influx.target("nowhere").arguments(), code=1)
     assert "404, there is no such bucket" in said
 
 
 def test_a_field_of_another_type_is_refused_alone_named_and_kept(
     influx: Influx, folder: ResultsFolder
 ) -> None:
-    at = json.loads(folder.run_json.read_text())["zero_wall_ns"]
-    # Another program has begun the field "users" as a text in the same time.
-    influx.write(f'load,run=other users="many" {at}')
-    said = replay(folder, *influx.arguments, code=1)
-    assert "refused for good" in said and "field type conflict" in said and "rejected.jsonl" in said
-    kept = [json.loads(line) for line in (folder.path / "rejected.jsonl").read_text().splitlines()]
-    assert kept and all(one["point"].startswith("load,") for one in kept)
-    assert influx.value("SELECT count(ok) FROM window") > 0
+    refuses_another_type_alone(influx, folder.path)
 
 
 def test_points_beyond_the_retention_are_refused_and_kept(influx: Influx, tmp_path: Path) -> None:
     old = results_folder(tmp_path, zero_wall_ns=wall_ns() - 50 * 3600 * NS_PER_S)
     influx.query(f"CREATE RETENTION POLICY short ON {DATABASE} DURATION 24h REPLICATION 1")
-    said = replay(old, *influx.target(f"{DATABASE}/short").arguments(), code=1)
+    said = replay(old.path, *influx.target(f"{DATABASE}/short").arguments(), code=1)
     assert "beyond retention policy" in said
     assert (old.path / "rejected.jsonl").read_text().count("\n") > 20
 
@@ -99,7 +71,7 @@ def test_requests_too_large_for_the_database_are_halved(
 ) -> None:
     narrow = started(influxd, tmp_path / "narrow", max_body=4_000)
     try:
-        replay(folder, *narrow.arguments)
+        replay(folder.path, *narrow.arguments)
         assert narrow.value("SELECT count(ok) FROM window") > 0
     finally:
         narrow.kill()
@@ -187,7 +159,7 @@ def test_an_outage_is_told_and_made_up_for(
     (last,) = following.finish(first + 6)
     assert last.startswith("InfluxDB: all is written")
     live = influx.everything()
-    replay(folder, *influx.arguments)
+    replay(folder.path, *influx.arguments)
     assert influx.everything() == live
 
 
@@ -204,7 +176,7 @@ def test_a_frozen_database_is_waited_for_and_the_rest_left_to_a_replay(
     assert f"{lines_in(folder)} lines are not written: no answer in time" in said
     assert f"python -m triton_users replay {folder.path} --influx-url {influx.url}" in said
     influx.thaw()
-    replay(folder, *influx.arguments)
+    replay(folder.path, *influx.arguments)
     assert influx.value("SELECT count(ok) FROM window") > 0
 
 

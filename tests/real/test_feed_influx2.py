@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import pytest
 
 from tests.feed_example import results_folder
 from tests.influx import Influx, started
-from tests.influx2 import BUCKET, Influx2
+from tests.influx2 import Influx2
 from tests.real.locust_process import LocustProcess, finish
-from tests.real.test_feed_influx import replay
+from tests.real.replay import refuses_another_type_alone, replay, writes_all_once
 from tests.real.test_feed_run import same_as_summary, written_once
 from triton_users.clock import wall_ns
 from triton_users.server.embedded import EmbeddedTriton
@@ -35,12 +34,7 @@ def folder(tmp_path: Path) -> ResultsFolder:
 
 
 def test_a_replay_writes_all_once_and_again_changes_nothing(influx2: Influx, folder: ResultsFolder) -> None:
-    said = replay(folder, *influx2.arguments)
-    assert f"in {BUCKET} at {influx2.url}" in said
-    once = influx2.everything()
-    assert once
-    replay(folder, *influx2.arguments)
-    assert influx2.everything() == once
+    writes_all_once(influx2, folder.path)
 
 
 def test_a_run_is_there_as_its_summary_has_it(
@@ -62,13 +56,7 @@ def test_refusals_are_told_as_they_are_with_1_8(
     wrong = tmp_path / "wrong"
     wrong.write_text("wr0ng-s3cret")
     target = influx2.target(token_file=str(wrong))
-    assert "401, the token is wrong or missing" in replay(folder, *target.arguments(), code=1)
-    said = replay(folder, *influx2.target("nowhere").arguments(), code=1)
+    assert "401, the token is wrong or missing" in replay(folder.path, *target.arguments(), code=1)
+    said = replay(folder.path, *influx2.target("nowhere").arguments(), code=1)
     assert "404, there is no such bucket" in said
-    at = json.loads(folder.run_json.read_text())["zero_wall_ns"]
-    influx2.write(f'load,run=other users="many" {at}')
-    said = replay(folder, *influx2.arguments, code=1)
-    assert "refused for good" in said and "field type conflict" in said and "rejected.jsonl" in said
-    kept = [json.loads(line) for line in (folder.path / "rejected.jsonl").read_text().splitlines()]
-    assert kept and all(one["point"].startswith("load,") for one in kept)
-    assert influx2.value("SELECT count(ok) FROM window") > 0
+    refuses_another_type_alone(influx2, folder.path)

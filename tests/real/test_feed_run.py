@@ -17,6 +17,7 @@ import pytest
 
 from tests.influx import Influx
 from tests.real.locust_process import LocustProcess, finish
+from tests.real.replay import replay
 from triton_users.clock import wall_ns
 from triton_users.server.embedded import EmbeddedTriton
 from triton_users.sinks.feed import TIMEOUT_S
@@ -34,11 +35,6 @@ STEP_FIELDS = (
 def any_model(triton: EmbeddedTriton, tmp_path: Path) -> Callable[..., LocustProcess]:
     """Starts locustfiles/any.py on the shared server."""
     return lambda *arguments, **more: LocustProcess(tmp_path / "run", "-H", triton.url, *arguments, **more)
-
-
-def replay(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
-    command = [sys.executable, "-m", "triton_users", "replay", str(folder), *arguments]
-    subprocess.run(command, check=True, capture_output=True, timeout=60, env=os.environ | (env or {}))
 
 
 def written_once(influx: Influx, run: LocustProcess) -> None:

@@ -22,7 +22,7 @@ from tests.grafana_rules import ALL, NAMES, TOTALS, Chosen, Json, panels, querie
 from tests.influx import Influx, started
 from tests.influx2 import Influx2
 from tests.real.locust_process import LocustProcess, finish
-from tests.real.test_feed_influx import replay
+from tests.real.replay import replay
 from tests.unit.test_collect_sensors import jetson
 from triton_users.clock import wall_ns
 from triton_users.collect.jetson import Jetson
@@ -166,7 +166,7 @@ def made_up_run(root: Path, influx: Influx, zero_wall_ns: int) -> None:
             for sensor in sensors:
                 for reading in sensor.sample(second * NS_PER_S):
                     append(folder, sampled(sensor.source, host, second, reading))
-    replay(folder, *influx.arguments)
+    replay(folder.path, *influx.arguments)
 
 
 def sampled(source: str, host: str, second: int, reading: Reading) -> dict[str, Any]:

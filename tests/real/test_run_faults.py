@@ -17,6 +17,7 @@ from triton_users.server.embedded import EmbeddedTriton
 from triton_users.units import NS_PER_S
 
 RATE = ("-m", "identity_16", "--request-rate-range", "100", "--warm-up", "0")
+IDENTITY = ("-m", "identity", "--shape", "INPUT0:16", "--warm-up", "0")
 
 
 def measuring(run: LocustProcess, seconds: int = 1) -> None:
@@ -31,6 +32,17 @@ def restarts(run: LocustProcess) -> list[dict[str, Any]]:
     """The events that tell of a server started again."""
     lines = map(json.loads, (run.folder / "windows.jsonl").read_text().splitlines())
     return [line for line in lines if line.get("event") == "server_restart"]
+
+
+def killed_and_back(server: EmbeddedTriton, run: LocustProcess, seconds: int = 1) -> int:
+    """SIGKILL while it measures; the server is back a moment later. When it was killed (wall, ns)."""
+    measuring(run, seconds)
+    assert server.pid is not None
+    killed = wall_ns()
+    os.kill(server.pid, signal.SIGKILL)
+    time.sleep(0.7)
+    server.restart()
+    return killed
 
 
 def test_the_embedded_server_is_killed(usable_triton: None, tmp_path: Path) -> None:
@@ -54,16 +66,10 @@ def test_the_embedded_server_is_killed(usable_triton: None, tmp_path: Path) -> N
 
 def test_a_server_of_ones_own_is_killed_and_comes_back(fresh_triton: EmbeddedTriton, tmp_path: Path) -> None:
     """Arrivals fail at once while there is no connection, and go on when it is back."""
-    arguments = ("-m", "identity", "--shape", "INPUT0:16", "--warm-up", "0", "-p", "10s")
     with LocustProcess(
-        tmp_path / "open", "-H", fresh_triton.url, *arguments, "--request-rate-range", "100"
+        tmp_path, "-H", fresh_triton.url, *IDENTITY, "-p", "10s", "--request-rate-range", "100"
     ) as run:
-        measuring(run, 4)
-        assert fresh_triton.pid is not None
-        killed = wall_ns()
-        os.kill(fresh_triton.pid, signal.SIGKILL)
-        time.sleep(0.7)
-        fresh_triton.restart()
+        killed = killed_and_back(fresh_triton, run, 4)
         finish(run, code=1)
     [row] = run.rows
     assert row["errors"]["UNAVAILABLE"] > 40
@@ -79,15 +85,10 @@ def test_a_server_of_ones_own_is_killed_and_comes_back(fresh_triton: EmbeddedTri
 @pytest.mark.slow
 def test_a_closed_loop_waits_for_the_server(fresh_triton: EmbeddedTriton, tmp_path: Path) -> None:
     """Killed and back again: no storm of instant failures meanwhile."""
-    arguments = ("-m", "identity", "--shape", "INPUT0:16", "--warm-up", "0", "-p", "4s")
     with LocustProcess(
-        tmp_path / "closed", "-H", fresh_triton.url, *arguments, "--concurrency-range", "4"
+        tmp_path, "-H", fresh_triton.url, *IDENTITY, "-p", "4s", "--concurrency-range", "4"
     ) as run:
-        measuring(run)
-        assert fresh_triton.pid is not None
-        os.kill(fresh_triton.pid, signal.SIGKILL)
-        time.sleep(0.7)
-        fresh_triton.restart()
+        killed_and_back(fresh_triton, run)
         finish(run, code=run.wait())
     [row] = run.rows
     assert row["failed"] <= 4, "only what was in flight"
@@ -98,15 +99,8 @@ def test_the_server_is_frozen(fresh_triton: EmbeddedTriton, tmp_path: Path) -> N
     """A second of SIGSTOP at 200/s shows in about 200 latencies, spread over that second; none is lost."""
     with LocustProcess(
         tmp_path,
-        *("-H", fresh_triton.url, "-m", "identity", "--shape", "INPUT0:16", "--warm-up", "0", "-p", "4s"),
-        *(
-            "--request-rate-range",
-            "200",
-            "--request-distribution",
-            "constant",
-            "--latency-threshold",
-            "100ms",
-        ),
+        *("-H", fresh_triton.url, *IDENTITY, "-p", "4s", "--latency-threshold", "100ms"),
+        *("--request-rate-range", "200", "--request-distribution", "constant"),
     ) as run:
         measuring(run)
         assert fresh_triton.pid is not None
@@ -127,7 +121,7 @@ def test_the_server_is_gone_for_good(fresh_triton: EmbeddedTriton, tmp_path: Pat
     """The plan goes on to its end, step by step, without hanging."""
     with LocustProcess(
         tmp_path,
-        *("-H", fresh_triton.url, "-m", "identity", "--shape", "INPUT0:16", "--warm-up", "0", "-p", "3s"),
+        *("-H", fresh_triton.url, *IDENTITY, "-p", "3s"),
         *("--request-rate-range", "50,60", "--wait-ready", "1s", "--drain-timeout", "1s"),
     ) as run:
         measuring(run)

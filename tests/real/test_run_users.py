@@ -269,9 +269,13 @@ class Thinks(TritonUser):
     assert "ignored" not in run.output
 
 
-def test_task_sets_that_never_send_in_closed_loop(mine: Start) -> None:
-    run = mine(
-        """
+NEVER = """
+class Never(TritonUser):
+    @task
+    def go(self):
+        pass
+"""
+NEVER_IN_SETS = """
 class Never(TritonUser):
     @task
     class Inner(TaskSet):
@@ -285,30 +289,20 @@ class Never(TritonUser):
         @task
         def go(self):
             self.interrupt()
-""",
-        *LOOP,
-        code=4,
-    )
+"""
+
+
+@pytest.mark.parametrize("body", [NEVER, NEVER_IN_SETS], ids=["a task", "TaskSets"])
+def test_tasks_that_never_send_in_closed_loop(mine: Start, body: str) -> None:
+    """They neither hang nor eat the processor for ever: the run ends, and is not valid."""
+    run = mine(body, *LOOP, code=4)
     assert run.codes()["nothing_scheduled"] == 1
 
 
-def test_a_task_that_never_sends_in_closed_loop(mine: Start) -> None:
-    """It neither hangs nor eats the processor for ever: the run ends, and is not valid."""
-    run = mine(
-        """
-class Never(TritonUser):
-    @task
-    def go(self):
-        pass
-""",
-        *LOOP,
-        code=4,
-    )
-    assert run.codes()["nothing_scheduled"] == 1
-
-
-def test_an_exception_alone_is_a_failure(mine: Start) -> None:
-    """Every request was answered, and yet the tasks did not do what they should: Locust's rule, exit 1."""
+@pytest.mark.parametrize("workers", [(), ("--processes", "2")], ids=["one process", "two workers"])
+def test_an_exception_alone_is_a_failure(mine: Start, workers: tuple[str, ...]) -> None:
+    """Every request was answered, and yet the tasks did not do what they should: Locust's rule, exit 1. All
+    workers' exceptions are counted, to the last."""
     run = mine(
         """
 class Raises(TritonUser):
@@ -317,7 +311,7 @@ class Raises(TritonUser):
         infer(self)
         raise RuntimeError("a fault in the task")
 """,
-        *RATE,
+        *(*workers, *RATE),
         code=1,
     )
     assert run.rows[0]["failed"] == 0
@@ -325,23 +319,6 @@ class Raises(TritonUser):
         series["scheduled"] for line in run.lines for series in line["series"]
     )
     assert "exceptions: the first of each kind is in the log" in run.output
-
-
-def test_exceptions_of_workers_are_counted_to_the_last(mine: Start) -> None:
-    run = mine(
-        """
-class Raises(TritonUser):
-    @task
-    def go(self):
-        infer(self)
-        raise RuntimeError("a fault in the task")
-""",
-        *("--processes", "2", *RATE),
-        code=1,
-    )
-    assert run.summary["run"]["exceptions"] == sum(
-        series["scheduled"] for line in run.lines for series in line["series"]
-    )
 
 
 def test_what_fails_beside_a_request_is_told(mine: Start) -> None:
