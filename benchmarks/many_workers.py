@@ -63,6 +63,8 @@ class SimulatedWorker:
         self._step: Step | None = None
         self._begin: p.StepBegin | None = None
         self._leases: list[Any] = []
+        self._came: list[Any] = []
+        """All leases of the step."""
         self._seq = 0
         self._unacked: dict[int, float] = {}
         self.ack_s: list[float] = []
@@ -124,12 +126,14 @@ class SimulatedWorker:
                 self.ack_s += [time.monotonic() - self._unacked[seq] for seq in acks]
                 await self.up(p.Beat(sent_ns, time.monotonic_ns(), self._run, self._prepared, self._begun))
                 self._leases += leases
+                self._came += leases
             case p.StepEnd(step):
                 if self._begin is not None:
                     await self._cut(time.monotonic_ns())
                     stopped = time.monotonic_ns() - self._begin.zero_ns
                     self._begin = None
-                    await self.up(p.Done(self._run, step, self._seq - 1, stopped))
+                    came, self._came = tuple(self._came), []
+                    await self.up(p.Done(self._run, step, self._seq - 1, stopped, leases=came))
                 else:
                     await self.up(p.Done(self._run, step, self._seq - 1, 0))
 
@@ -228,7 +232,9 @@ class Master:
     def cpu_share(self) -> float:
         """Processor seconds per second while it measured."""
         said = [at for at, line in self.lines if " measuring " in line]
-        inside = [(at, cpu) for at, cpu in self.cpu if said[0] <= at <= said[-1]]
+        inside = [(at, cpu) for at, cpu in self.cpu if said and said[0] <= at <= said[-1]]
+        if len(inside) < 2:
+            raise SystemExit(f"only {len(said)} lines of progress:\n{self.out.read_text()}")
         return (inside[-1][1] - inside[0][1]) / (inside[-1][0] - inside[0][0])
 
     def console_lag_s(self) -> float:
