@@ -10,6 +10,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.real.cluster import QUICK, Cluster, free_port
 from tests.real.locust_process import ledger_closes
 from triton_users.server.embedded import EmbeddedTriton
@@ -42,6 +44,7 @@ def test_two_runs_one_after_the_other(triton: EmbeddedTriton, tmp_path: Path) ->
         assert row["ok"] == row["scheduled"] == sum(g["requests"] for g in row["generators"])
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_missing_takes_part_in_the_next_run(triton: EmbeddedTriton, tmp_path: Path) -> None:
     port = free_port()
     arguments = ["-H", triton.url, "-m", "identity_16", "--request-rate-range", "200", "-p", "1s", *QUICK]

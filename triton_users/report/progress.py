@@ -18,7 +18,7 @@ from triton_users.units import NS_PER_S
 TROUBLES = ("failed", "dropped", "lost", "late")
 WIDTH = 100
 """Columns of a line while load runs."""
-SPARED = ("in flight", "p50")
+SPARED = ("in flight", "p50", "lag ")
 """What a line that is too long leaves out, in this order; then its name is cut."""
 UNTIL_STOPPED = "until stopped"
 
