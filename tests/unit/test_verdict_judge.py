@@ -203,6 +203,16 @@ def test_dropped_and_lost_arrivals_were_not_to_be_sent() -> None:
     assert reasons(facts) == [("lost", DOUBTFUL), ("server_overloaded", DOUBTFUL)]
 
 
+def test_of_many_workers_the_first_are_named() -> None:
+    absent = tuple(f"worker {n}: 5 never sent" for n in range(1000))
+    missing = {f"{n} (a)": 1 for n in range(1000)}
+    facts = replace(SOUND, scheduled=20_000, lost=5_000, absent=absent, windows_missing=missing)
+    told = {one.code: one.message for one in judge(facts).reasons}
+    for code in ("lost", "windows_missing"):
+        assert "worker 7" in told[code] and "worker 8" not in told[code]
+        assert "and 992 more)" in told[code]
+
+
 @pytest.mark.parametrize(
     "change",
     [

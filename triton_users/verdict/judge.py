@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from triton_users.units import NS_PER_MS, format_count, format_duration, format_percent
 from triton_users.verdict.facts import Facts
@@ -14,6 +14,7 @@ MAX_LATE_SHARE = 0.01
 MIN_LAG_NS = NS_PER_MS
 LAG_SHARE_OF_SERVICE = 0.1
 MAX_LOST_SHARE = 0.01
+MAX_NAMED = 8
 MAX_CPU_RATIO = 0.9
 GOOD_CPU_RATIO = 0.6
 """Of a processor, a worker has room to be in time."""
@@ -132,7 +133,7 @@ def _unaccounted(facts: Facts) -> Reason | None:
 def _lost(facts: Facts) -> Reason | None:
     if not facts.lost:
         return None
-    whose = f" ({'; '.join(facts.absent)})" if facts.absent else ""
+    whose = f" ({'; '.join(_some(facts.absent))})" if facts.absent else ""
     too_many = facts.lost > MAX_LOST_SHARE * facts.scheduled
     return _reason(
         facts,
@@ -142,6 +143,12 @@ def _lost(facts: Facts) -> Reason | None:
         f" with generators that fell silent{whose}; up to {format_percent(MAX_LOST_SHARE)} is tolerated",
         "see the workers' logs, and measure the step again with workers that stay",
     )
+
+
+def _some(whose: Sequence[str]) -> list[str]:
+    """The first few: a hundred workers would hide what is said of them."""
+    left = len(whose) - MAX_NAMED
+    return [*whose[:MAX_NAMED], *([f"and {format_count(left)} more"] if left > 0 else [])]
 
 
 def _nothing_ok(facts: Facts) -> Reason | None:
@@ -273,7 +280,8 @@ def _windows(facts: Facts) -> Reason | None:
     if not missing:
         return None
     count = sum(missing.values())
-    whose = ", ".join(f"worker {worker}: {format_count(of_it)}" for worker, of_it in missing.items())
+    of_each = [f"worker {worker}: {format_count(of_it)}" for worker, of_it in missing.items()]
+    whose = ", ".join(_some(of_each))
     return _reason(
         facts,
         "windows_missing",
