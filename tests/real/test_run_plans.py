@@ -188,11 +188,13 @@ def test_seeds(triton: EmbeddedTriton, demo_repository: Path, tmp_path: Path) ->
     """The same seed plans the same arrivals and sends the same inputs in the same order, another seed others.
 
     The order is that in which one instance serves what came by one connection. By the first seed no two
-    arrivals are closer than 4.9 ms, so that Triton's threads cannot change it.
+    arrivals are closer than 4.9 ms, so that Triton's threads cannot change it, unless the machine was so busy
+    that some left late, and together.
     """
     record = demo_repository.parent / "order"
     load = ("-m", "fixed_time", "--shape-mix", "INPUT0:8=50,INPUT0:4=50", "--input-count", "16")
     seen: list[dict[str, list[Any]]] = []
+    in_order: list[list[str]] = []
     for number, seed in enumerate(("68", "68", "8")):
         before = served(record)
         with LocustProcess(
@@ -206,9 +208,11 @@ def test_seeds(triton: EmbeddedTriton, demo_repository: Path, tmp_path: Path) ->
         assert saved.index.tolist() == list(range(len(digests)))
         offsets_ns = (saved.arrival_ns - saved.arrival_ns[0]).tolist()
         classes = [saved.classes[cls] for cls in saved.cls.tolist()]
-        seen.append({"inputs": digests, "offsets_ns": offsets_ns[1:], "classes": classes})
+        seen.append({"inputs": sorted(digests), "offsets_ns": offsets_ns[1:], "classes": classes})
+        in_order.append([] if np.max(saved.sent_ns - saved.arrival_ns) > 2_000_000 else digests)
     first, again, other = seen
     assert first == again
+    assert in_order[0] == in_order[1] or [] in in_order[:2]
     assert first["classes"] != other["classes"]
     assert not set(first["inputs"]) & set(other["inputs"])
     assert not set(first["offsets_ns"]) & set(other["offsets_ns"])
