@@ -13,6 +13,7 @@ import gevent
 from gevent.event import Event
 
 from triton_users.clock import now_ns
+from triton_users.net.call import expired
 from triton_users.net.errors import ConnectionLost
 from triton_users.net.listener import Listener, Ticket, report
 from triton_users.net.stream import Buffer, Stream
@@ -252,13 +253,9 @@ class Connection:
         for stream_id, ticket in live.items():
             if ticket is None:
                 continue
-            entry: Any = ticket  # a tuple, or what call.Ended describes
-            if type(entry) is not tuple:
-                if entry.sent_ns < sent_before_ns and entry.expires(end):
-                    given_up.append((stream_id, ticket))
-            elif entry[1] < sent_before_ns:
+            if expired(ticket, sent_before_ns, end):
                 given_up.append((stream_id, ticket))
-            else:
+            elif type(ticket) is tuple:
                 break  # later streams were sent later
         for stream_id, _ in given_up:
             live[stream_id] = None
