@@ -82,8 +82,8 @@ class StepSum:
         missing: Mapping[int, int],
         hosts: Mapping[int, str],
     ) -> StepResult:
-        """The step's result, without what the caller adds; ``missing`` counts the windows that never came, by
-        worker. Raises ValueError as ``trial_bounds`` does."""
+        """The step's result; ``missing`` counts the windows that never came, by worker. Raises ValueError as
+        ``trial_bounds`` does."""
         series = {key: total.value() for key, total in self._series.items()}
         seen = max(
             (key.trial + 1 for key, one in series.items() if _arrived(one) and key.trial > WARM_UP), default=0
