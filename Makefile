@@ -43,9 +43,7 @@ check: $(STAMP) ## Format, lint, strict types, architecture, the parser's covera
 
 bench: $(STAMP) ## Compare with Perf Analyzer, h2load and tritonclient in one run (half an hour); then what workers, agent and feed cost
 	$(BIN)/python -m benchmarks
-	@missed=0; for part in start_workers two_workers many_workers agent feed; do \
-		$(BIN)/python -m benchmarks.$$part || missed=1; \
-	done; exit $$missed
+	$(BIN)/python -m benchmarks.beside
 
 dashboards: $(STAMP) ## Write grafana/dashboards/ anew from grafana/source/
 	$(BIN)/python -m grafana.source

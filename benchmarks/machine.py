@@ -30,7 +30,7 @@ def _cpu() -> str:
     return platform.machine()
 
 
-def describe(triton: str) -> dict[str, str]:
+def describe(triton: str = "") -> dict[str, str]:
     """In the order in which it is printed. ``triton`` is the version that the server gave."""
     changed = " with changes" if _output("git", "status", "--porcelain", "-uno") else ""
     facts = {
@@ -41,7 +41,7 @@ def describe(triton: str) -> dict[str, str]:
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "this project": _output("git", "rev-parse", "--short", "HEAD") + changed,
-        "Triton": triton,
+        **({"Triton": triton} if triton else {}),
         "Perf Analyzer": f"of tritonclient {PERF_ANALYZER_VERSION}",
         "h2load": _output("h2load", "--version").removeprefix("h2load ") if H2load.available() else "absent",
     }

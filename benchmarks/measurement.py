@@ -64,6 +64,8 @@ class Measurement:
 
     ``requests_per_s`` is Triton's own success count over the window (h2load: its own over the run),
     ``cpu_us_per_request`` user and system time of the peer's process tree over the same span.
+    ``server_mean_ns`` is what of the mean latency Triton had the request for, by its own account and over the
+    same window: the rest is the client and the way.
     ``send_lag_p99_median_ns`` is the median over the seconds of the run of each second's p99.
     ``late_ratio`` is the share of the sent requests that left more than 1 ms after their arrival.
     """
@@ -72,6 +74,7 @@ class Measurement:
     cpu_us_per_request: float | None = None
     cores: float | None = None
     mean_ns: float | None = None
+    server_mean_ns: float | None = None
     p50_ns: float | None = None
     p99_ns: float | None = None
     send_lag_p50_ns: float | None = None

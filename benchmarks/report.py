@@ -31,6 +31,7 @@ FIGURES = tuple(
         ("CPU µs/request", "cpu_us_per_request", 1.0, ",.1f"),
         ("cores", "cores", 1.0, ".2f"),
         ("mean µs", "mean_ns", 1e3, ",.0f"),
+        ("of it in Triton µs", "server_mean_ns", 1e3, ",.0f"),
         ("p50 µs", "p50_ns", 1e3, ",.0f"),
         ("p99 µs", "p99_ns", 1e3, ",.0f"),
         ("send lag p50 µs", "send_lag_p50_ns", 1e3, ",.0f"),
@@ -152,13 +153,13 @@ def as_json(results: Results, machine: Mapping[str, str], run: Mapping[str, Any]
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def place(folder: Path, date: str, name: str) -> Path:
-    """A stem for <date>-<name>.md and .json in ``folder`` that overwrites no earlier result."""
+def place(folder: Path, date: str, name: str, suffix: str = ".json") -> Path:
+    """A stem for <date>-<name> in ``folder`` that overwrites no earlier result with this suffix."""
     folder.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:
         stem = folder / (f"{date}-{name}" if number == 1 else f"{date}-{name}-{number}")
-        if not stem.with_suffix(".json").exists():
+        if not stem.with_suffix(suffix).exists():
             return stem
         number += 1
 

@@ -66,14 +66,20 @@ class Server:
     def max_batch_size(self, model: str) -> int:
         return int(self._client.get_model_config(model, client_timeout=CALL_S).config.max_batch_size)
 
-    def successes(self, model: str) -> int:
-        """Requests that Triton has answered successfully since it started, cache hits among them."""
+    def served(self, model: str) -> tuple[int, int]:
+        """Requests that Triton has answered successfully since it started, cache hits among them, and the
+        nanoseconds that it had them for, in sum."""
         try:
             statistics = self._client.get_inference_statistics(model, client_timeout=CALL_S)
         except InferenceServerException as error:
             self.check()
             raise ServerDeathError(f"the statistics call failed: {error}") from error
-        return sum(int(one.inference_stats.success.count) for one in statistics.model_stats)
+        found = [one.inference_stats.success for one in statistics.model_stats]
+        return sum(int(one.count) for one in found), sum(int(one.ns) for one in found)
+
+    def successes(self, model: str) -> int:
+        """``served``, its count alone."""
+        return self.served(model)[0]
 
     def quiet(self, model: str) -> int:
         """Wait until nothing is being answered any more; the success count then. Bounded."""

@@ -19,19 +19,21 @@ US_PER_S = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look: monotonic ``at_ns``, Triton's success count, CPU seconds of the client's tree."""
+    """One look: monotonic ``at_ns``, Triton's success count and the time that it had those requests for, CPU
+    seconds of the client's tree."""
 
     at_ns: int
     successes: int
+    served_ns: int
     cpu_s: float
 
 
 def read(server: Server, model: str, child: Child) -> Reading:
     """The count belongs to some instant during the call, so the middle of the call is taken."""
     before = time.monotonic_ns()
-    successes = server.successes(model)
+    successes, served_ns = server.served(model)
     cpu_s = child.cpu_s()
-    return Reading((before + time.monotonic_ns()) // 2, successes, cpu_s)
+    return Reading((before + time.monotonic_ns()) // 2, successes, served_ns, cpu_s)
 
 
 def between(first: Reading, last: Reading) -> Measurement:
@@ -45,6 +47,7 @@ def between(first: Reading, last: Reading) -> Measurement:
         requests_per_s=requests / seconds,
         cpu_us_per_request=cpu_s * US_PER_S / requests,
         cores=cpu_s / seconds,
+        server_mean_ns=(last.served_ns - first.served_ns) / requests,
     )
 
 

@@ -62,14 +62,15 @@ def test_leaving_ends_the_whole_tree_even_what_left_the_session(
 
 
 def test_rate_and_cpu_of_a_window() -> None:
-    found = between(Reading(10_000_000_000, 1_000, 1.5), Reading(14_000_000_000, 41_000, 2.5))
+    found = between(Reading(10**10, 1_000, 7_000, 1.5), Reading(14 * 10**9, 41_000, 4_007_000, 2.5))
 
     assert (found.requests_per_s, found.cpu_us_per_request, found.cores) == (10_000, 25, 0.25)
+    assert found.server_mean_ns == 100
 
 
 def test_a_window_without_a_success_is_no_measurement() -> None:
     with pytest.raises(PeerError, match="not one"):
-        between(Reading(0, 5, 0), Reading(1, 5, 1))
+        between(Reading(0, 5, 0, 0), Reading(1, 5, 0, 1))
 
 
 def test_the_bench_itself_runs_without_locust() -> None:
