@@ -300,6 +300,23 @@ def test_a_worker_that_cannot_reach_triton(lab: Lab, tmp_path: Path) -> None:
             assert worker.wait(15) == 0, cluster.said()
 
 
+@pytest.mark.slow
+def test_enough_others_start_without_the_one_that_cannot_reach_triton(lab: Lab, tmp_path: Path) -> None:
+    lab.hosts["worker2"].unreachable(lab.hosts["triton"])
+    with lab.cluster(tmp_path / "run", 3, "--wait-ready", "1s", expect=2) as cluster:
+        # Else the first two would start by themselves: so the master finds all three there at once.
+        cluster.master.signal(signal.SIGSTOP)
+        time.sleep(10)
+        cluster.master.signal(signal.SIGCONT)
+        cluster.ended(0, 4, workers=[0, 1])
+        left_out = cluster.workers[2]
+        assert left_out.wait(10) == 2
+        assert "goes on without worker " in cluster.master.output, cluster.said()
+        assert f"(worker2, pid {left_out.process.pid}): " in cluster.master.output, cluster.said()
+        assert sorted(g["host"] for g in cluster.row["generators"]) == ["worker0", "worker1"]
+        assert cluster.row["lost"] == 0
+
+
 def test_workers_elsewhere_need_a_server_that_they_reach(usable_triton: None, tmp_path: Path) -> None:
     with hosts_of("master", "worker0") as hosts:
         master = hosts["master"]
