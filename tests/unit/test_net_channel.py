@@ -10,12 +10,12 @@ import pytest
 
 import triton_users.net.connection as connection_module
 from tests.fakes.channel_log import ChannelLog, item, until
-from tests.fakes.peer import Link, Peer, later, silent
+from tests.fakes.peer import Link, Peer, echo, later, silent
 from triton_users.clock import now_ns
 from triton_users.net import Channel, RpcError
 from triton_users.units import NS_PER_MS, NS_PER_S
 from triton_users.wire import Connection as Wire
-from triton_users.wire import Status
+from triton_users.wire import Status, frames
 
 PATH = "/test.Service/Echo"
 UNAVAILABLE = int(Status.UNAVAILABLE)
@@ -144,18 +144,81 @@ def test_what_waits_fails_when_there_is_no_successor(peer: Peer, channel: Channe
     assert log.changes[-1] == (True, "")
 
 
-def test_streams_above_the_last_id_fail_and_the_others_finish(peer: Peer, channel: Channel) -> None:
+def test_streams_above_the_last_id_are_sent_again_and_the_others_finish(peer: Peer, channel: Channel) -> None:
+    """As proxies do that end a connection after so many requests."""
+    peer.answer = silent
+    channel.connect()
+    log = ChannelLog(channel)
+    arrivals = [now_ns() - at for at in range(4)]
+    log.send(4, arrivals=arrivals)
+    call = gevent.spawn(channel.call, PATH, b"me too")
+    until(lambda: len(peer.requests) == 5)
+    peer.answer = echo
+    peer.link.goaway(last=3)
+    until(lambda: len(log.ok) == 2)
+    assert [link for link, _, _ in peer.requests[5:]] == [peer.links[1]] * 3
+    assert [sent for _, _, sent in peer.requests[5:]] == [sent for _, _, sent in peer.requests[2:5]]
+    assert [ticket[0] for ticket, _ in log.ok] == arrivals[2:]
+    assert call.get(timeout=5) == b"me too"
+    peer.links[0].respond(1, b"")
+    peer.links[0].respond(3, b"")
+    until(lambda: len(log.ok) == 4)
+    assert not log.failures
+    assert not channel.in_flight
+    assert channel.connections_lost == 0
+
+
+def test_a_server_that_takes_nothing_is_not_asked_for_ever(peer: Peer, channel: Channel) -> None:
+    peer.answer = silent
+    channel.connect()
+    log = ChannelLog(channel)
+    log.send(2)
+    until(lambda: len(peer.requests) == 2)
+    peer.link.goaway(last=0)
+    until(lambda: len(log.failures) == 2)
+    assert {status for _, status, _ in log.failures} == {UNAVAILABLE}
+
+
+def test_a_server_that_takes_one_request_a_connection(peer: Peer, channel: Channel) -> None:
+    def answer(link: Link, stream_id: int, message: bytes) -> None:
+        if stream_id == 1:
+            link.goaway(last=1)
+            link.respond(1, message)
+
+    peer.answer = answer
+    channel.connect()
+    log = ChannelLog(channel)
+    log.send(8)
+    until(lambda: len(log.ok) == 8)
+    assert not log.failures
+    assert len(peer.links) >= 8
+
+
+def test_what_was_refused_fails_where_there_is_no_successor(peer: Peer, channel: Channel) -> None:
     peer.answer = silent
     channel.connect()
     log = ChannelLog(channel)
     log.send(4)
     until(lambda: len(peer.requests) == 4)
-    peer.link.goaway(last=3)
-    until(lambda: len(log.failures) == 2)
+    peer.refuse()
+    peer.link.goaway(last=5)
+    until(lambda: len(log.failures) == 1)
     assert {status for _, status, _ in log.failures} == {UNAVAILABLE}
-    peer.links[0].respond(1, b"")
-    peer.links[0].respond(3, b"")
-    until(lambda: len(log.ok) == 2)
+    assert channel.in_flight == 3
+
+
+def test_what_was_refused_is_not_lost_with_its_connection(peer: Peer, channel: Channel) -> None:
+    """GOAWAY and a broken protocol in one go."""
+    peer.answer = silent
+    channel.connect()
+    log = ChannelLog(channel)
+    log.send(4)
+    until(lambda: len(peer.requests) == 4)
+    peer.refuse()
+    goaway = frames.head(8, frames.GOAWAY, 0, 0) + frames.pack_u32(3) + frames.pack_u32(0)
+    peer.link.raw(goaway + frames.head(3, frames.PING, 0, 0) + bytes(3))
+    until(lambda: len(log.failures) == 4)
+    assert not channel.in_flight
 
 
 def test_a_goaway_with_every_connection_is_no_storm(peer: Peer, channel: Channel) -> None:

@@ -27,6 +27,7 @@ from triton_users.wire import (
     frames,
 )
 from triton_users.wire.errors import ExcessError
+from triton_users.wire.streams import RECENT
 
 ITEM = encode(Head(b"/s/m"), b"request")
 U32 = struct.Struct(">I").pack
@@ -211,11 +212,35 @@ def test_a_goaway_refuses_what_is_above_its_last_id_and_what_was_not_opened():
     connection.receive(memoryview(settings((3, 3))))
     connection.send([ITEM] * 5, [(i,) for i in range(5)])
     got = connection.receive(memoryview(frame(7, 0, 0, U32(2**31 - 1) + U32(0))))
-    assert [ticket for ticket, _, _ in got.other] == [(3,), (4,)] and got.closing
+    assert connection.take_refused() == [(ITEM, (3,)), (ITEM, (4,))] and got.closing and not got.other
     got = connection.receive(memoryview(frame(7, 0, 0, U32(3) + U32(11) + b"too_many_pings")))
-    assert got.other == [((2,), 14, b"the server is going away: ENHANCE_YOUR_CALM too_many_pings")]
+    assert connection.take_refused() == [(ITEM, (2,))] and not got.other
     got = connection.receive(memoryview(answer(1) + answer(3)))
     assert got.ok == [(0,), (1,)] and connection.waiting == 0
+
+
+def test_what_a_goaway_leaves_out_and_cannot_be_sent_again():
+    """The server took nothing of this connection; or the request was too long to be kept, or is forgotten, or
+    nobody waits for it any more."""
+    reason = b"the server is going away: ENHANCE_YOUR_CALM too_many_pings"
+    goaway = U32(11) + b"too_many_pings"
+    connection = opened(2)
+    assert connection.receive(memoryview(frame(7, 0, 0, U32(0) + goaway))).other == [
+        ((0,), 14, reason),
+        ((1,), 14, reason),
+    ]
+    connection = opened(1)
+    long = encode(Head(b"/s/m"), bytes(17_000))
+    connection.send([long, ITEM, ITEM], [(1,), (2,), (3,)])
+    connection.live[7] = None
+    got = connection.receive(memoryview(frame(7, 0, 0, U32(1) + goaway)))
+    assert got.other == [((1,), 14, reason), (None, 14, b"")]
+    assert connection.take_refused() == [(ITEM, (2,))] and list(connection.live) == [1]
+    connection = opened(0)
+    connection.send([ITEM] * (RECENT + 2), [(i,) for i in range(RECENT + 2)])
+    got = connection.receive(memoryview(frame(7, 0, 0, U32(1) + goaway)))
+    assert [ticket for ticket, _, _ in got.other] == [(1,)]
+    assert [ticket for _, ticket in connection.take_refused()] == [(i,) for i in range(2, RECENT + 2)]
 
 
 def test_a_goaway_with_a_request_half_sent():

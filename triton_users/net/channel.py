@@ -1,8 +1,8 @@
 """A channel to one server: picks a connection, reconnects with backoff, drains before it closes.
 
 As in gRPC, requests wait while a first new connection is being made after the server asked us to leave
-(GOAWAY) or the stream ids ran out; once an attempt has failed they fail at once as UNAVAILABLE, until a
-connection stands again.
+(GOAWAY) or the stream ids ran out, and those that it did not take are sent again; once an attempt has failed
+they fail at once as UNAVAILABLE, until a connection stands again.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Channel:
 
     def _open(self) -> Connection:
         stream = self._connect(self._host, self._port, CONNECT_TIMEOUT_S)
-        connection = Connection(stream, self.target, self._listener, self._ended)
+        connection = Connection(stream, self.target, self._listener, self._ended, self._place)
         try:
             connection.settled.wait(CONNECT_TIMEOUT_S)
         except BaseException:

@@ -26,10 +26,16 @@ BUFFER_BYTES = 1 << 18
 
 
 class Connection:
-    """Speaks gRPC on ``stream`` for ``listener``. ``ended`` is called once, with the reason."""
+    """Speaks gRPC on ``stream`` for ``listener``. ``ended`` is called once, with the reason; ``again`` with
+    requests and their entries that a server on its way out did not take."""
 
     def __init__(
-        self, stream: Stream, authority: str, listener: Listener, ended: Callable[[Connection, str], None]
+        self,
+        stream: Stream,
+        authority: str,
+        listener: Listener,
+        ended: Callable[[Connection, str], None],
+        again: Callable[[Sequence[Encoded], Sequence[Any]], None],
     ) -> None:
         self.wire = Wire(authority)
         self.live = self.wire.live
@@ -48,6 +54,7 @@ class Connection:
         self.listener = listener
         self._stream = stream
         self._ended = ended
+        self._again = again
         self._settling = True
         self._broken = ""
         self._buffer = bytearray(BUFFER_BYTES)
@@ -182,6 +189,11 @@ class Connection:
         """The server's settings have arrived, or it takes its leave."""
         if closing:
             self.usable = False
+            if refused := self.wire.take_refused():
+                try:
+                    self._again([item for item, _ in refused], [entry for _, entry in refused])
+                except Exception:
+                    report(self)
         elif self.wire.ready:
             self._settling = False
             self.usable = True
@@ -289,7 +301,7 @@ class Connection:
         self._reader.close()
         self._writer.close()
         self._stream.close()
-        cut_off = list(self.live.values())
+        cut_off = [*self.live.values(), *(entry for _, entry in self.wire.take_refused())]
         self.live.clear()
         self.orderly = self.orderly and not cut_off
         self._out.clear()

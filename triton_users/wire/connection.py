@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from triton_users.wire import frames, settings
 from triton_users.wire.errors import ExcessError, FrameSizeError, ProtocolError, code_name
 from triton_users.wire.fast import Patterns
 from triton_users.wire.headers import RequestBlocks, ResponseBlocks
 from triton_users.wire.incoming import Assembly, Payload
-from triton_users.wire.outgoing import Buffers, Outgoing
+from triton_users.wire.outgoing import JOINED_BODY, Buffers, Outgoing
 from triton_users.wire.received import Received
 from triton_users.wire.request import Encoded
 from triton_users.wire.status import Status
@@ -26,6 +26,9 @@ Handler = Callable[["Connection", memoryview, int, int], None]
 _new = tuple.__new__
 
 _HEADERS_FORM: Final = frames.END_HEADERS | frames.PADDED | frames.PRIORITISED
+
+KEPT: Final = JOINED_BODY
+"""Bytes of a request that is kept after it was sent, should the server refuse it."""
 
 MAX_WHOLE: Final = 33 * 1024
 """Bytes of payload of any other frame, for it has to be whole in the caller's buffer."""
@@ -108,7 +111,9 @@ class Connection:
         streams.next_id = stop
         self.closing = stop > self._max_id
         if self._outgoing.fits(encoded, len(self.live)):
+            streams.recent.extend(encoded)
             return [self._outgoing.batch(encoded, ids)]
+        streams.recent.extend(item if item.size <= KEPT else None for item in encoded)
         for stream_id, item in zip(ids, encoded, strict=True):
             self._outgoing.add(stream_id, item)
         out: Buffers = []
@@ -124,6 +129,7 @@ class Connection:
             if data is not None:
                 self.live[stream_id] = ticket
                 streams.next_id = stream_id + 2
+                streams.recent.append(item)
                 return [data]
         return self.send((item,), (ticket,))
 
@@ -151,6 +157,12 @@ class Connection:
         gathered = (streams.ok, streams.other, streams.out, used, skip, self.closing)
         streams.ok, streams.other, streams.out = [], [], []
         return _new(Received, gathered)
+
+    def take_refused(self) -> list[tuple[Encoded, Any]]:
+        """(request, ticket) of what a GOAWAY left unprocessed since the last call: they have no stream any
+        more, and may be sent again on another connection."""
+        refused, self._streams.refused = self._streams.refused, []
+        return refused
 
     def skipped(self, n: int) -> None:
         """The caller discarded ``n`` bytes, at most the last ``Received.skip``."""

@@ -25,11 +25,11 @@ class Pending:
     that wait for the connection's window. One that waits for its own stream's window is in no line.
     """
 
-    __slots__ = ("body", "head", "opened", "queued", "sent", "stream_id", "window")
+    __slots__ = ("body", "item", "opened", "queued", "sent", "stream_id", "window")
 
     def __init__(self, stream_id: int, item: Encoded) -> None:
         self.stream_id = stream_id
-        self.head = item.head
+        self.item = item
         self.body = memoryview(item.body)
         self.sent = 0
         self.window = 0
@@ -142,7 +142,7 @@ class Outgoing:
         return expired
 
     def _open(self, pending: Pending, out: Buffers) -> None:
-        block = self._blocks.block(pending.head)
+        block = self._blocks.block(pending.item.head)
         out.append(frames.headers(pending.stream_id, block, self._peer.max_frame_size))
         pending.opened = True
         pending.window = self._peer.initial_window
@@ -183,13 +183,13 @@ class Outgoing:
         """The stream has ended; whether some of its request was still unsent."""
         return self.pending.pop(stream_id, None) is not None
 
-    def drop_unopened(self) -> list[int]:
-        """After a GOAWAY no stream may be opened: the ids of those that never will be."""
-        ids = [pending.stream_id for pending in self._unopened]
+    def drop_unopened(self) -> dict[int, Encoded]:
+        """After a GOAWAY no stream may be opened: those that never will be, by id."""
+        dropped = {pending.stream_id: pending.item for pending in self._unopened}
         self._unopened.clear()
-        for stream_id in ids:
+        for stream_id in dropped:
             del self.pending[stream_id]
-        return ids
+        return dropped
 
     def grow(self, increment: int) -> None:
         """WINDOW_UPDATE of the connection."""

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Container
-from typing import Any
+from typing import Any, Final
 
 from triton_users.wire import frames
 from triton_users.wire.errors import ErrorCode, ProtocolError
 from triton_users.wire.outgoing import Buffers, Outgoing
+from triton_users.wire.request import Encoded
 from triton_users.wire.response import Response
 from triton_users.wire.status import Status
+
+RECENT: Final = 4096
+"""Requests sent last that can be sent again elsewhere."""
 
 
 class Streams:
     """``live`` is the one truth about which streams are open. Beside it stands only what few streams need:
     a ``Response`` while a part of one was parsed, an entry in ``outgoing`` while a request is unsent.
 
-    ``ok``, ``other`` and ``out`` gather what the next ``Received`` will hold.
+    ``ok``, ``other`` and ``out`` gather what the next ``Received`` will hold; ``refused`` what may be sent
+    again on another connection.
     """
 
     def __init__(self, outgoing: Outgoing, window: int) -> None:
@@ -29,6 +35,9 @@ class Streams:
         self.ok: list[tuple[Any, ...]] = []
         self.other: list[tuple[object, int, bytes]] = []
         self.out: Buffers = []
+        self.refused: list[tuple[Encoded, object]] = []
+        self.recent: deque[Encoded | None] = deque(maxlen=RECENT)
+        """The requests of the newest streams, in order; None: one that was too long to be kept."""
 
     def check_known(self, stream_id: int) -> None:
         """A stream that we never opened is the server's fault; one that has ended may have crossed."""
@@ -67,12 +76,25 @@ class Streams:
             self.other.append((ticket, int(status), b"" if ticket is None else payload))
 
     def refuse_above(self, last: int, reason: bytes) -> None:
-        """End what a GOAWAY leaves unprocessed: streams above the last id, and all that are unopened."""
-        refused = set(self._outgoing.drop_unopened())
-        refused.update(stream_id for stream_id in self.live if stream_id > last)
-        for stream_id in sorted(refused):
+        """End what a GOAWAY leaves unprocessed: streams above the last id, and all that are unopened.
+
+        They may be sent again (RFC 9113 section 8.7) as long as that gets anywhere: where the server took
+        none at all of a connection's streams, they fail.
+        """
+        progress = last > 0 and self._outgoing.first_unopened(self.next_id) > 1
+        unopened = self._outgoing.drop_unopened()
+        for stream_id in sorted(unopened.keys() | {one for one in self.live if one > last}):
             self._outgoing.drop(stream_id)
-            self.end(stream_id, Status.UNAVAILABLE, reason)
+            item = unopened.get(stream_id) or self._sent_recently(stream_id)
+            if item is None or not progress or self.live[stream_id] is None:
+                self.end(stream_id, Status.UNAVAILABLE, reason)
+            else:
+                self.responses.pop(stream_id, None)
+                self.refused.append((item, self.live.pop(stream_id)))
+
+    def _sent_recently(self, stream_id: int) -> Encoded | None:
+        back = (self.next_id - stream_id) // 2
+        return self.recent[-back] if back <= len(self.recent) else None
 
     def pump(self, out: Buffers) -> None:
         """Write what has room now; requests that expired before they were sent end here."""
