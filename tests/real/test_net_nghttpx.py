@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 
 from tests.fakes.channel_log import until
 from tests.ledger import failures
+from tests.real.proxies import Proxy, program
 from tests.rig import Rig, flow, poisson, step
 from triton_users.net import Channel
 from triton_users.server.control import Control
@@ -23,55 +21,20 @@ from triton_users.step import RequestClass
 
 pytestmark = pytest.mark.usefixtures("bounded")
 
-PROGRAM = shutil.which("nghttpx") or shutil.which("nghttpx", path="/usr/sbin:/usr/local/sbin")
-
-
-class Proxy:
-    """nghttpx in front of ``target``; ``workers`` one, so that it keeps one connection to the server."""
-
-    def __init__(self, target: str, folder: Path, *options: str) -> None:
-        self.port = free_ports(1)[0]
-        host, port = target.split(":")
-        self._command = [
-            str(PROGRAM), f"--frontend=127.0.0.1,{self.port};no-tls", f"--backend={host},{port};;proto=h2",
-            "--workers=1", "--conf=/dev/null", f"--errorlog-file={folder / 'nghttpx.log'}", *options,
-        ]  # fmt: skip
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    def start(self) -> None:
-        self.stop()
-        self.process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-
-    @property
-    def alive(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        os.killpg(self.process.pid, number)
-
-    @property
-    def url(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def stop(self) -> None:
-        if self.alive:
-            self.signal(signal.SIGKILL)
-        if self.process is not None:
-            self.process.wait()
-
 
 @pytest.fixture
 def proxy(triton: EmbeddedTriton, tmp_path: Path) -> Iterator[Proxy]:
-    if PROGRAM is None:
-        why = "no nghttpx here (Debian package nghttp2-proxy)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(why)
-        pytest.skip(why)
-    made = Proxy(triton.url, tmp_path)
+    """One worker, so that it keeps one connection to the server."""
+    port = free_ports(1)[0]
+    host, behind = triton.url.split(":")
+    made = Proxy(
+        [
+            program("nghttpx", "nghttp2-proxy"),
+            *(f"--frontend=127.0.0.1,{port};no-tls", f"--backend={host},{behind};;proto=h2"),
+            *("--workers=1", "--conf=/dev/null", f"--errorlog-file={tmp_path / 'nghttpx.log'}"),
+        ],
+        port,
+    )
     yield made
     made.stop()
 
