@@ -7,6 +7,7 @@ by service latency, and to be sent. The ledger is held here.
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 
 import triton_users  # noqa: F401  (it brings Locust, which patches sockets)
@@ -18,7 +19,7 @@ from triton_users.units import NS_PER_MS
 SECONDS = 3.5
 RATE = 1000.0
 SLOTS = 8
-LONG_NS = 100 * NS_PER_MS
+LONG_NS, HALF_NS = 100 * NS_PER_MS, 500 * NS_PER_MS
 
 
 def above(windows: list[Window], name: str, limit_ns: int) -> list[int]:
@@ -31,6 +32,14 @@ def above(windows: list[Window], name: str, limit_ns: int) -> list[int]:
                 for index, count in zip(hist.index.tolist(), hist.count.tolist(), strict=True):
                     found += [lowest_at(index)] * (count if lowest_at(index) > limit_ns else 0)
     return found
+
+
+def middle(values: list[int]) -> int:
+    """Where between LONG_NS and the longest their median lies, in percent: evenly spread ones have it in the
+    middle."""
+    if not values:
+        return -1
+    return round(100 * (statistics.median(values) - LONG_NS) / (max(values) - LONG_NS))
 
 
 def main(url: str, mode: str) -> None:
@@ -48,8 +57,10 @@ def main(url: str, mode: str) -> None:
         figures = {
             **totals,
             "latency": len(latency),
-            "latency_upper_half": len([ns for ns in latency if ns > 500 * NS_PER_MS]),
+            "latency_upper_half": len(above(windows, LATENCY, HALF_NS)),
+            "latency_middle": middle(latency),
             "service_latency": len(above(windows, SERVICE_LATENCY, LONG_NS)),
+            "service_upper_half": len(above(windows, SERVICE_LATENCY, HALF_NS)),
             "send_lag": len(above(windows, SEND_LAG, LONG_NS)),
         }
         print(json.dumps(figures), flush=True)

@@ -57,10 +57,12 @@ def test_a_frozen_generator_shows_in_latency_and_send_lag(triton: EmbeddedTriton
         stop_for_a_second(process.pid)
         found = figures(process)
     assert found["ok"] == found["scheduled"], found
-    assert 750 <= found["latency"] <= 1300, found  # those that arrived 0 to 900 ms before it woke
-    assert 300 <= found["latency_upper_half"] <= 750, found  # spread over the second, not one long wait
+    # Those that arrived 0 to 900 ms before it woke; it may wake late.
+    assert 750 <= found["latency"] <= 1500, found
+    assert 35 <= found["latency_middle"] <= 65, found  # spread over the second, not one long wait
     assert found["send_lag"] >= 750, found
-    assert found["service_latency"] <= found["latency"] / 4, found
+    # What it then sends in one go may take the server a while, but no half of a second.
+    assert found["service_upper_half"] <= found["latency_upper_half"] / 4, found
 
 
 def test_a_frozen_server_shows_in_service_latency(fresh_triton: EmbeddedTriton) -> None:
@@ -69,8 +71,8 @@ def test_a_frozen_server_shows_in_service_latency(fresh_triton: EmbeddedTriton) 
         stop_for_a_second(fresh_triton.pid)
         found = figures(process)
     assert found["ok"] == found["scheduled"], found  # the cap is above a second's arrivals
-    assert 750 <= found["latency"] <= 1300, found
-    assert 300 <= found["latency_upper_half"] <= 750, found  # spread over the second, as above
+    assert 750 <= found["latency"] <= 1500, found
+    assert 35 <= found["latency_middle"] <= 65, found  # spread over the second, as above
     assert found["service_latency"] >= 750, found
     assert found["send_lag"] <= found["latency"] / 4, found
 
