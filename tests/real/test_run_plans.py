@@ -59,7 +59,15 @@ def test_the_plan_of_sr(usable_triton: None, tmp_path: Path) -> None:
         assert of_batch[3]["request_rate"] == pytest.approx(best / 2)
         assert of_batch[3]["distribution"] == "poisson"
     assert {path.name for path in run.folder.iterdir()} == {
-        *("run.json", "windows.jsonl", "summary.json", "summary.csv", "latency.hlog", "server.log")
+        *(
+            "run.json",
+            "windows.jsonl",
+            "summary.json",
+            "summary.csv",
+            "summary.svg",
+            "latency.hlog",
+            "server.log",
+        )
     }
     assert "\x1b" not in run.output
     assert "Plan: 8 steps, about " in run.output

@@ -12,7 +12,14 @@ from tests.real.web_process import WebLocust
 from triton_users.server.embedded import EmbeddedTriton
 
 SECRET = "s3cr3t-of-nobody"
-OURS = ("triton/", "triton/live.json", "triton/result.txt", "triton/summary.json", "triton/summary.csv")
+OURS = (
+    "triton/",
+    "triton/live.json",
+    "triton/result.txt",
+    "triton/summary.json",
+    "triton/summary.csv",
+    "triton/summary.svg",
+)
 LOCUSTS = ("", "stats/requests", "stats/report", "logs", "tasks", "exceptions")
 WITH_LOGIN = """
 from locust import events
@@ -41,6 +48,7 @@ def test_pages_under_a_base_path_without_a_secret(triton: EmbeddedTriton, tmp_pa
             web.get("triton/summary.json")
         folder = web.run(request_rate_range="200", measurement_interval="1s", latency_threshold="1s")
         assert json.loads(web.get("triton/summary.json")) == json.loads((folder / "summary.json").read_text())
+        assert web.get("triton/summary.svg") == (folder / "summary.svg").read_text()
         assert web.get("triton/summary.csv") == (folder / "summary.csv").read_text()
         assert folder.name in web.get("triton/result.txt")
         assert '"href": "./triton/"' in web.get("")

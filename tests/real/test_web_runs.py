@@ -110,7 +110,15 @@ def test_the_stop_button_closes_the_run_and_the_next_start_works(web: WebLocust)
     (row,) = web.rows_of(folder)
     assert row["ok"] == row["scheduled"] and row["audit"]["equal"] is True
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["run.json", "windows.jsonl", "summary.json", "summary.csv", "latency.hlog", "server.log"]
+        [
+            "run.json",
+            "windows.jsonl",
+            "summary.json",
+            "summary.csv",
+            "summary.svg",
+            "latency.hlog",
+            "server.log",
+        ]
     )
     (*_, aggregated) = csv.DictReader(io.StringIO(web.get("stats/requests/csv")))
     assert int(aggregated["Request Count"]) == totals(folder)["ok"]

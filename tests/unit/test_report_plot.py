@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from tests.unit.test_report_example import example_run
 from triton_users.report import summary
 from triton_users.report.axes import linear_axis, linear_ticks, log_axis, log_ticks
-from triton_users.report.plot import HEIGHT, WIDTH, render_svg
+from triton_users.report.plot import HEIGHT, WIDTH, render_svg, write
+from triton_users.sinks.folder import ResultsError
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -46,6 +48,14 @@ def test_names_are_escaped_and_nothing_is_no_error() -> None:
     ET.fromstring(render_svg(built))
     built["steps"] = []
     assert "No request was answered." in render_svg(built)
+
+
+def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    built = summary.build(example_run())
+    write(built, tmp_path / "summary.svg")
+    assert (tmp_path / "summary.svg").read_text() == render_svg(built)
+    with pytest.raises(ResultsError, match="cannot write"):
+        write(built, tmp_path / "none" / "summary.svg")
 
 
 def test_axes_begin_and_end_at_round_values() -> None:

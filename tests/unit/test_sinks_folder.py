@@ -75,7 +75,7 @@ def test_no_folder_is_left_when_run_json_cannot_be_written(
 def test_paths_lie_in_the_folder_under_their_contract_names(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path)
     paths = (folder.run_json, folder.windows, folder.summary_json, folder.summary_csv, folder.latency_hlog)
-    names = [path.name for path in (*paths, folder.server_log)]
+    names = [path.name for path in (*paths, folder.server_log, folder.summary_svg)]
     assert names == [
         "run.json",
         "windows.jsonl",
@@ -83,6 +83,7 @@ def test_paths_lie_in_the_folder_under_their_contract_names(tmp_path: Path) -> N
         "summary.csv",
         "latency.hlog",
         "server.log",
+        "summary.svg",
     ]
 
 

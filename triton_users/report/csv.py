@@ -16,7 +16,7 @@ from typing import Any
 from triton_users import units
 from triton_users.names import shapes_name
 from triton_users.sinks.atomic import write_text
-from triton_users.sinks.folder import ResultsError
+from triton_users.sinks.folder import writing
 
 Row = dict[str, Any]
 Cell = str | int | float | None
@@ -44,10 +44,8 @@ def render(summary: dict[str, Any]) -> str:
 
 def write(summary: dict[str, Any], path: Path) -> None:
     """Write summary.csv, whole or not at all. Raises ResultsError."""
-    try:
+    with writing(path):
         write_text(path, render(summary))
-    except OSError as error:
-        raise ResultsError(f"cannot write {path}: {error.strerror}; free some space") from error
 
 
 def _columns(rows: list[Row]) -> dict[str, Callable[[Row], Cell]]:

@@ -14,7 +14,7 @@ from triton_users.clock import wall_text
 from triton_users.names import class_name
 from triton_users.report.outcome import RunOutcome
 from triton_users.sinks.atomic import write_text
-from triton_users.sinks.folder import ResultsError
+from triton_users.sinks.folder import writing
 from triton_users.stats.interchange import encode
 from triton_users.stats.window import LATENCY
 from triton_users.step import RequestClass
@@ -30,10 +30,8 @@ def tag(step: str, cls: RequestClass) -> str:
 
 def write_hlog(run: RunOutcome, path: Path) -> None:
     """Write the file, whole or not at all. Raises ResultsError."""
-    try:
+    with writing(path):
         write_text(path, "".join(f"{line}\n" for line in _lines(run)))
-    except OSError as error:
-        raise ResultsError(f"cannot write {path}: {error.strerror}; free some space") from error
 
 
 def _lines(run: RunOutcome) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A picture of a run: latency over throughput, as a self-contained SVG for a page or a README.
+"""summary.svg: a picture of a run, latency over throughput, self-contained, for a page or a README.
 
 Each step is a vertical stroke: a dot at p50, a tick at p90, a cap at p99. Steps of one class in closed loop
 are joined in the order of their concurrency, so that the bend shows where the server is full; steps under a
@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from triton_users import units
 from triton_users.names import shapes_name
 from triton_users.report.axes import Axis, linear_axis, log_axis
 from triton_users.report.numbers import Scale, digits, scale_for
+from triton_users.sinks.atomic import write_text
+from triton_users.sinks.folder import writing
 
 Row = dict[str, Any]
 
@@ -44,6 +47,12 @@ def render_svg(summary: dict[str, Any]) -> str:
     else:
         parts.append(f'<text x="{LEFT}" y="{HEIGHT / 2}">No request was answered.</text>')
     return "\n".join([*parts, "</svg>\n"])
+
+
+def write(summary: dict[str, Any], path: Path) -> None:
+    """Write summary.svg, whole or not at all. Raises ResultsError."""
+    with writing(path):
+        write_text(path, render_svg(summary))
 
 
 def _title(summary: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from triton_users.clock import wall_text
 from triton_users.report.outcome import RunOutcome
 from triton_users.report.rows import step_rows
 from triton_users.sinks.atomic import write_json
-from triton_users.sinks.folder import ResultsError
+from triton_users.sinks.folder import ResultsError, writing
 from triton_users.sinks.redact import plain, redact_command, redact_text
 
 SCHEMA = 1
@@ -52,10 +52,8 @@ def build(run: RunOutcome) -> Summary:
 
 def write(summary: Summary, path: Path) -> None:
     """Write summary.json, whole or not at all. Raises ResultsError."""
-    try:
+    with writing(path):
         write_json(path, summary)
-    except OSError as error:
-        raise ResultsError(f"cannot write {path}: {error.strerror}; free some space") from error
 
 
 def read(path: Path) -> Summary:

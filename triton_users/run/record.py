@@ -15,7 +15,7 @@ import gevent
 
 from triton_users.clock import now_ns
 from triton_users.options.settings import Settings
-from triton_users.report import csv, summary
+from triton_users.report import csv, plot, summary
 from triton_users.report.hlog import write_hlog
 from triton_users.report.outcome import RunOutcome
 from triton_users.run.agent import AgentChild
@@ -186,6 +186,7 @@ class Record:
         built = summary.build(outcome)
         self._try(lambda: summary.write(built, self.folder.summary_json))
         self._try(lambda: csv.write(built, self.folder.summary_csv))
+        self._try(lambda: plot.write(built, self.folder.summary_svg))
         self._try(lambda: write_hlog(outcome, self.folder.latency_hlog))
         self._try(
             lambda: self.folder.update(

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 SIZE = 256 * 1024
-"""What summary.json, summary.csv and latency.hlog of an ordinary run need together."""
+"""What summary.json, summary.csv, summary.svg and latency.hlog of an ordinary run need together."""
 
 
 class Reserve:

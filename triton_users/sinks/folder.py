@@ -6,7 +6,7 @@ import contextlib
 import platform
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -115,6 +115,10 @@ class ResultsFolder:
         return self.path / "summary.csv"
 
     @property
+    def summary_svg(self) -> Path:
+        return self.path / "summary.svg"
+
+    @property
     def latency_hlog(self) -> Path:
         return self.path / "latency.hlog"
 
@@ -149,6 +153,15 @@ def versions() -> dict[str, str | None]:
         except metadata.PackageNotFoundError:
             found[package] = None
     return found
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """While a run's last files are written: an OSError becomes a ResultsError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(f"cannot write {path}: {error.strerror}; free some space") from error
 
 
 def _advice(path: Path, error: OSError) -> str:

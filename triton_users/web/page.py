@@ -1,4 +1,4 @@
-"""A page of our own beside Locust's: live plots, and the last run's results as text, JSON and CSV."""
+"""A page of our own beside Locust's: live plots, and the last run as a table, a picture, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -39,12 +39,16 @@ def install(web_ui: Any, session: Session, live: Live) -> None:
     def summary_csv() -> Response:
         return _file(live, "summary.csv", "text/csv")
 
+    def summary_svg() -> Response:
+        return _file(live, "summary.svg", "image/svg+xml", download=False)
+
     for path, view in (
         ("/", page),
         ("/live.json", live_json),
         ("/result.txt", result_text),
         ("/summary.json", summary_json),
         ("/summary.csv", summary_csv),
+        ("/summary.svg", summary_svg),
     ):
         routes.add_url_rule(path, view.__name__, guarded(view))
     web_ui.app.register_blueprint(routes)
@@ -83,9 +87,8 @@ def _text(text: str, status: int = 200) -> Response:
     return Response(text, status, mimetype="text/plain")
 
 
-def _file(live: Live, name: str, mimetype: str) -> Response:
+def _file(live: Live, name: str, mimetype: str, *, download: bool = True) -> Response:
     if live.folder is None or not (path := live.folder / name).is_file():
         return _text(NOTHING, 404)
-    return send_file(
-        path.resolve(), mimetype=mimetype, as_attachment=True, download_name=f"{live.folder.name}-{name}"
-    )
+    called = f"{live.folder.name}-{name}"
+    return send_file(path.resolve(), mimetype=mimetype, as_attachment=download, download_name=called)
