@@ -46,7 +46,7 @@ def test_a_fault_a_run_and_another_by_clicks(
         web.end()
     assert seen["errors"] == []
     assert "--batch-size: 'zwei'" in seen["form"] and "--seed: '-3'" in seen["form"]
-    assert "No run has finished yet." in seen["before"]
+    assert "No run has finished yet." in seen["before"] and not seen["picture_before"]
     assert [row["concurrency"] for row in rows] == [2, 8]
     for text in ("batch 1, concurrency", "Achieved rate", "Latency p99", "Send lag p99", "Lost", "Late"):
         assert text in seen["tab"]

@@ -28,10 +28,12 @@ def main(url: str, folder: Path) -> dict[str, Any]:
         seen = {"form": _faulty_start(page, folder)}
         ours = _open(browser, f"{url}triton/", errors)
         seen["before"] = ours.inner_text("main")
+        seen["picture_before"] = ours.is_visible("#picture")
         seen |= _run(page, ours, folder)
         seen |= _again(page, ours)
         _wait(ours, "document.getElementById('pill').textContent === 'stopped'")
         seen["colours"] = ours.evaluate(COLOURS)
+        _wait(ours, "document.getElementById('picture').naturalWidth > 100")
         ours.mouse.move(400, 300)
         ours.screenshot(path=folder / "6-page-after.png", full_page=True)
         seen["results"] = ours.inner_text("#result")
