@@ -12,10 +12,13 @@ import psutil
 
 from benchmarks.peers.h2load import H2load
 from benchmarks.peers.perf_analyzer_install import VERSION as PERF_ANALYZER_VERSION
+from triton_users.units import NS_PER_US
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("locust", "gevent", "numpy", "tritonclient", "grpcio")
 COMMAND_S = 10
+CPUIDLE = Path("/sys/devices/system/cpu/cpuidle")
+HALT_POLL = Path("/sys/module/haltpoll/parameters/guest_halt_poll_ns")
 
 
 def _output(*argv: str) -> str:
@@ -30,12 +33,26 @@ def _cpu() -> str:
     return platform.machine()
 
 
+def _idle() -> str:
+    """What an idle processor does: on a virtual machine that halts at once, each waking is an exit to the
+    hypervisor, which all clients pay at few requests in flight."""
+    try:
+        driver = (CPUIDLE / "current_driver").read_text().strip()
+    except OSError:
+        return "unknown"
+    try:
+        return f"{driver}, polls {int(HALT_POLL.read_text()) / NS_PER_US:g} µs before it halts"
+    except OSError:
+        return driver
+
+
 def describe(triton: str = "") -> dict[str, str]:
     """In the order in which it is printed. ``triton`` is the version that the server gave."""
     changed = " with changes" if _output("git", "status", "--porcelain", "-uno") else ""
     facts = {
         "CPU": _cpu(),
         "cores": str(len(os.sched_getaffinity(0))),
+        "idle": _idle(),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "load average before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         "kernel": f"{platform.system()} {platform.release()}",
