@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml requirements-dev.lock
 run: $(STAMP) ## The main job: start a real Triton, measure the super-resolution model, print the table
 	$(BIN)/locust -f locustfiles/sr.py --headless
 
-test: $(STAMP) ## The tests (a few minutes)
+test: $(STAMP) ## The tests (a quarter of an hour)
 	$(BIN)/python -m pytest -m "not slow"
 
 test-full: $(STAMP) ## All tests, the slow suites too
