@@ -41,13 +41,18 @@ ensemble_scheduling {
 
 
 def settled(
-    control: Control, before: Snapshot, model: str, requests: int, composing: tuple[str, ...] = ()
+    control: Control,
+    before: Snapshot,
+    model: str,
+    requests: int,
+    composing: tuple[str, ...] = (),
+    failures: int = 0,
 ) -> Split:
-    """The split once the server has counted ``requests``: it reports after it has answered."""
-    deadline = time.monotonic() + 2
+    """The split once the server has counted so many: it reports after it has answered."""
+    deadline = time.monotonic() + 10
     while True:
         split = delta(before, Snapshot.of(control.statistics()), model, composing=composing)
-        if split.success_count >= requests or time.monotonic() > deadline:
+        if (split.success_count >= requests and split.fail_count >= failures) or time.monotonic() > deadline:
             return split
 
 
@@ -137,7 +142,7 @@ def test_errors_and_ensembles(usable_triton: None, tmp_path: Path) -> None:
         send(caller, "both", 2, 3)
         with pytest.raises(CallError):
             send(caller, "both", 2, 4)
-        split = settled(control, before, "both", 1, ("identity", "failing"))
+        split = settled(control, before, "both", 1, ("identity", "failing"), failures=1)
         assert split.success_count == 1
         assert split.fail_count >= 1
         assert {name: part.success_count for name, part in split.composing.items()} == {
