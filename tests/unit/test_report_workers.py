@@ -13,6 +13,7 @@ def generator(worker: int, **change: Any) -> dict[str, Any]:
         "host": "node",
         "address": f"198.18.0.{worker}",
         "requests": 300,
+        "share": 0.5,
         "late": 0,
         "dropped": 0,
         "never_sent": 0,
@@ -26,7 +27,7 @@ def generator(worker: int, **change: Any) -> dict[str, Any]:
 
 
 def row(name: str, *generators: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "generators": list(generators)}
+    return {"name": name, "scheduled": 100, "generators": list(generators)}
 
 
 def shown(*rows: dict[str, Any]) -> list[str]:
@@ -39,7 +40,7 @@ def test_one_worker_needs_no_table() -> None:
 
 def test_sums_over_steps_and_each_step_once() -> None:
     first = row("a", generator(0), generator(1, requests=100, never_sent=7, windows_missing=1))
-    second = row("b", generator(0, cpu_ratio=0.5, send_lag_p99_ns=None))
+    second = row("b", generator(0, share=1.0, cpu_ratio=0.5, send_lag_p99_ns=None)) | {"scheduled": 400}
     lines = shown(first, first, second)  # two classes of the first step
     assert [line.split() for line in (lines[0], *lines[2:])] == [
         [
@@ -56,8 +57,8 @@ def test_sums_over_steps_and_each_step_once() -> None:
             "windows",
             "missing",
         ],
-        ["0", "198.18.0.0", "85.7", "%", "50", "%", "80", "µs", "±", "120", "µs", "600", "0", "10", "0"],
-        ["1", "198.18.0.1", "14.3", "%", "25", "%", "80", "µs", "±", "120", "µs", "100", "7", "5", "1"],
+        ["0", "198.18.0.0", "90", "%", "50", "%", "80", "µs", "±", "120", "µs", "600", "0", "10", "0"],
+        ["1", "198.18.0.1", "10", "%", "25", "%", "80", "µs", "±", "120", "µs", "100", "7", "5", "1"],
     ]
 
 

@@ -17,13 +17,14 @@ from triton_users.verdict.verdict import Verdict
 @dataclass(frozen=True, slots=True)
 class WorkerView:
     """One worker in a step, as the master saw it: its clock against the run's axis, and what of its arrivals
-    was never sent or sent and not recorded, as far as known."""
+    was never sent or sent and not recorded, as far as known; ``unheard`` of them are in no window of it."""
 
     address: str
     clock_offset_ns: int
     clock_uncertainty_ns: int | None
     never_sent: int = 0
     unrecorded: int = 0
+    unheard: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,15 +166,17 @@ def _messages(outcome: StepOutcome, part: _Part, parts: Sequence[_Part]) -> list
 
 def _generators(outcome: StepOutcome) -> list[Row]:
     """The workers' state belongs to the step; the row for the whole and each class's have the same."""
-    whole = sum(generator.scheduled for generator in outcome.result.generators)
+    generators = outcome.result.generators
     nobody = WorkerView("", 0, None)
-    views = [outcome.workers.get(generator.worker, nobody) for generator in outcome.result.generators]
+    views = [outcome.workers.get(generator.worker, nobody) for generator in generators]
+    owned = [generator.scheduled + view.unheard for generator, view in zip(generators, views, strict=True)]
+    whole = sum(owned)
     return [
         {
             "worker": generator.worker,
             "host": generator.host,
             "address": view.address or None,
-            "share": generator.scheduled / whole if whole else None,
+            "share": own / whole if whole else None,
             "requests": generator.sent,
             "never_sent": view.never_sent,
             "unrecorded": view.unrecorded,
@@ -190,5 +192,5 @@ def _generators(outcome: StepOutcome) -> list[Row]:
             "loop_stalls": generator.loop_stalls,
             "gc_collections": generator.gc_collections,
         }
-        for generator, view in zip(outcome.result.generators, views, strict=True)
+        for generator, view, own in zip(generators, views, owned, strict=True)
     ]

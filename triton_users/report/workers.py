@@ -23,12 +23,11 @@ def worker_table(rows: Sequence[Row]) -> list[Text]:
     if len(workers) < 2:
         return []
     shown = sorted(workers[:MAX_SHOWN], key=lambda worker: worker["worker"])
-    whole = sum(worker["requests"] for worker in workers) or 1
     names = [name for name in SUMS if name in ALWAYS or any(worker[name] for worker in shown)]
     columns = [
         Column("worker", [str(worker["worker"]) for worker in shown]),
         Column("at", [worker["address"] or worker["host"] or "" for worker in shown], left=True),
-        Column("share", [units.format_percent(worker["requests"] / whole) for worker in shown]),
+        Column("share", [units.format_percent(worker["share"]) for worker in shown]),
         Column("CPU", [units.format_percent(worker["cpu_ratio"]) for worker in shown]),
         Column("lag p99", [_duration(worker["send_lag_p99_ns"]) for worker in shown]),
         Column("clock", [_clock(worker) for worker in shown]),
@@ -41,12 +40,19 @@ def worker_table(rows: Sequence[Row]) -> list[Text]:
 
 
 def _workers(rows: Sequence[Row]) -> list[Row]:
-    """One for each worker: counts added up over the steps, the worst of the rest."""
-    steps: dict[str, list[Row]] = {row["name"]: row["generators"] for row in rows}
+    """One for each worker: counts added up over the steps, its share of all that was scheduled in them, the
+    worst of the rest."""
+    steps: dict[str, Row] = {row["name"]: row for row in rows}  # the row for the whole is a step's last
+    whole = sum(row["scheduled"] for row in steps.values()) or 1
     of: dict[int, list[Row]] = {}
-    for generator in (one for generators in steps.values() for one in generators):
-        of.setdefault(generator["worker"], []).append(generator)
-    return [_sum(parts) for parts in of.values()]
+    shares: dict[int, float] = {}
+    for row in steps.values():
+        for generator in row["generators"]:
+            worker = generator["worker"]
+            of.setdefault(worker, []).append(generator)
+            part = (generator["share"] or 0) * row["scheduled"] / whole
+            shares[worker] = shares.get(worker, 0.0) + part
+    return [_sum(parts) | {"share": shares[worker]} for worker, parts in of.items()]
 
 
 def _sum(parts: Sequence[Row]) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from triton_users.options.settings import Settings
 from triton_users.run.lost import Absent
@@ -22,13 +22,15 @@ def facts_of(
     ended: str | None,
     stopped: bool,
     absent: tuple[Absent, ...] = (),
+    silent: Collection[int] = (),
     names: Mapping[int, str] | None = None,
     clocks: Mapping[str, int | None] | None = None,
     slots_off: int = 0,
 ) -> Facts:
     """``ended`` is what became of the server during the step; ``stopped``: it was cut short. ``absent`` says
-    whose requests were lost, ``clocks`` how uncertain (ns) each worker's clock is, ``slots_off`` in how many
-    seconds the workers' slots were not as many as asked for."""
+    whose requests were lost, ``silent`` which workers have not accounted for all, ``clocks`` how uncertain
+    (ns) each worker's clock is, ``slots_off`` in how many seconds the workers' slots were not as many as
+    asked for."""
     names = names or {}
     whole, step = result.whole, result.step
     compared = [audit for audit in audits.values() if audit.equal is not None]
@@ -61,6 +63,7 @@ def facts_of(
             if g.send_lag_p99_ns is not None
         },
         absent=tuple(_absent(part, names) for part in absent),
+        silent=tuple(names.get(number, f"worker {number}") for number in sorted(silent)),
         clocks=clocks or {},
         slots_off=slots_off,
         windows=sum(g.windows for g in result.generators),

@@ -38,6 +38,10 @@ class Answers:
         """Whether it has answered for everything."""
         return self.stops.get(worker, -1) >= self.end_ns and worker not in self.gaps
 
+    def silent(self, worker: int) -> bool:
+        """Whether it sent, perhaps, what nobody has recorded."""
+        return worker not in self.stops or worker in self.gaps
+
     def came(self, worker: int) -> list[Interval]:
         """What it was granted and has got, if it has answered."""
         return [(lease.from_ns, lease.until_ns) for lease in self.leases[worker]]

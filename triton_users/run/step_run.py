@@ -269,6 +269,7 @@ class StepRun:
             ended=view.ended,
             stopped=stopped,
             absent=tuple(account.absent),
+            silent=[n for n in {*roster.granted_workers(), *self.reported.by} if answers.silent(n)],
             names={number: peer.name for number, peer in peers.items()},
             clocks={peer.name: peer.clock_error_ns for _, peer in sorted(peers.items())},
             slots_off=self._slots_off(t0, end),
@@ -300,10 +301,12 @@ class StepRun:
 
 
 def _views(peers: Mapping[int, Peer], absent: Iterable[lost.Absent]) -> dict[int, WorkerView]:
-    missing = {part.worker: (part.never_sent, part.unrecorded) for part in absent}
-    return {
-        number: WorkerView(
-            peer.hello.address, peer.used_offset_ns, peer.clock_error_ns, *missing.get(number, (0, 0))
-        )
-        for number, peer in peers.items()
-    }
+    missing = {part.worker: part for part in absent}
+    nothing = lost.Absent(None, 0, 0, 0, 0, 0)
+    found = {}
+    for number, peer in peers.items():
+        part = missing.get(number, nothing)
+        never = part.never_sent + part.overdue
+        clock = peer.used_offset_ns, peer.clock_error_ns
+        found[number] = WorkerView(peer.hello.address, *clock, never, part.unrecorded, part.never_sent)
+    return found

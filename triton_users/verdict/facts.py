@@ -16,8 +16,9 @@ class Facts:
     Percentiles are None where nothing was counted. ``planned_ns`` None: the step was to last until stopped.
     ``audit_*``: our count and the server's, both None where the audit was skipped.
     ``server_ended``: what became of the server during the step ("died: …", "restarted"), None if nothing.
-    ``absent`` says whose requests were lost, a phrase each; ``clocks``: worker -> uncertainty (ns) of its
-    clock against the master's; ``slots_off``: seconds whose slots were not as many as asked for.
+    ``absent`` says whose requests were lost, a phrase each; ``silent`` names the workers whose last word on
+    the step, or a window of it, never came; ``clocks``: worker -> uncertainty (ns) of its clock against the
+    master's; ``slots_off``: seconds whose slots were not as many as asked for.
     ``generator_cpu``: worker -> share of one processor, the mean over the step; ``generator_lag_ns``: worker
     -> p99 of its send lag; ``windows_missing``: worker -> how many of its windows never came.
     """
@@ -44,6 +45,7 @@ class Facts:
     generator_cpu: Mapping[str, float] = field(default_factory=dict)
     generator_lag_ns: Mapping[str, int] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
     clocks: Mapping[str, int | None] = field(default_factory=dict)
     slots_off: int = 0
     windows: int = 0

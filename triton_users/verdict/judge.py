@@ -27,6 +27,7 @@ NOT_THE_GENERATOR = ("UNAVAILABLE", "NO_REQUEST")
 DOUBTFUL_CLOCK_NS = 10 * NS_PER_MS
 INVALID_CLOCK_NS = 100 * NS_PER_MS
 
+WORKERS_THAT_STAY = "see the workers' logs, and measure the step again with workers that stay"
 MORE_GENERATORS = "add workers (--processes, or more machines), or lower the rate"
 
 
@@ -141,7 +142,7 @@ def _lost(facts: Facts) -> Reason | None:
         INVALID if too_many else DOUBTFUL,
         f"{format_count(facts.lost)} requests ({_percent(facts.lost, facts.scheduled)}) were lost"
         f" with generators that fell silent{whose}; up to {format_percent(MAX_LOST_SHARE)} is tolerated",
-        "see the workers' logs, and measure the step again with workers that stay",
+        WORKERS_THAT_STAY,
     )
 
 
@@ -192,6 +193,8 @@ def _audit(facts: Facts) -> Reason | None:
     ours, server = facts.audit_ours, facts.audit_server
     if ours is None or server is None or ours == server:
         return None
+    if facts.silent and server > ours:
+        return _unrecorded(facts, server - ours, server)
     return _reason(
         facts,
         "audit_mismatch",
@@ -199,6 +202,39 @@ def _audit(facts: Facts) -> Reason | None:
         f"we count {format_count(ours)} successful requests, the server {format_count(server)}",
         "make sure that nobody else uses this model on the server, and measure again",
     )
+
+
+def _silent(facts: Facts) -> Reason | None:
+    """A closed loop has no schedule that would tell what a worker sent after its last window: only the server
+    can."""
+    if facts.open_loop or not facts.silent or facts.audit_ours != facts.audit_server:
+        return None
+    if facts.audit_ours is not None:
+        return None  # it sent nothing more
+    return _reason(
+        facts,
+        "unrecorded",
+        DOUBTFUL,
+        f"{_whose(facts)} fell silent: what was sent after the last word is not recorded",
+        WORKERS_THAT_STAY,
+    )
+
+
+def _unrecorded(facts: Facts, count: int, server: int) -> Reason:
+    """Under a rate these are among the lost, and judged there."""
+    too_many = not facts.open_loop and count > MAX_LOST_SHARE * server
+    return _reason(
+        facts,
+        "unrecorded",
+        INVALID if too_many else DOUBTFUL,
+        f"the server answered {format_count(count)} requests ({_percent(count, server)}) that nobody"
+        f" recorded: {_whose(facts)} fell silent",
+        WORKERS_THAT_STAY,
+    )
+
+
+def _whose(facts: Facts) -> str:
+    return ", ".join(_some(facts.silent))
 
 
 def _server_ended(facts: Facts) -> Reason | None:
@@ -340,6 +376,7 @@ _RULES: tuple[Callable[[Facts], Reason | None], ...] = (
     _failures,
     _dropped,
     _audit,
+    _silent,
     _windows,
     _clocks,
     _slots,
