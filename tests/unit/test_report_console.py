@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_report_example import SMALL, example_run, flow_of, outcome_of, series_of
+from tests.unit.test_report_example import LARGE, SMALL, example_run, flow_of, outcome_of, series_of
 from triton_users.report import summary
 from triton_users.report.console import WIDTH, print_result, render_result
+from triton_users.step import UNKNOWN_CLASS
 from triton_users.verdict.verdict import DOUBTFUL, INVALID, Reason, Threshold
 
 FOLDER = "results/20231114T221320Z-sr-4f2a/"
@@ -45,7 +46,8 @@ load            batch  scheduled   ok  failed  dropped  late
 240/s poisson       1      1,200  590       0      610     3
 25.0/s poisson      1        103  100       3        0     0
                   all        128  125       3        0     0
-dropped: never sent, the in-flight cap was full · late: sent more than 1 ms after its arrival
+dropped: never sent, the in-flight cap was full · late: sent more than 1 ms after its arrival ·
+messages: warm-up included
 batch mix 1=80,8=20, 25.0/s poisson: 3 × UNAVAILABLE connection to 127.0.0.1:8001 was closed
 
 Latency counts from the intended arrival to the answer; in closed loop that is the service latency.
@@ -141,7 +143,28 @@ def test_an_audit_that_differs_is_named() -> None:
     run = example_run()
     audit = replace(run.steps[0].audits["espcn"], server=310, equal=False)
     text = rendered(steps=(replace(run.steps[0], audits={"espcn": audit}),))
-    assert "Audit, batch 1, concurrency 1: we count 309 requests, Triton 310." in text
+    assert "Audit, batch 1, concurrency 1: we count 309 successful requests, Triton 310." in text
+
+
+def test_several_flows_have_each_its_own_load_and_one_audit() -> None:
+    """And the row for the whole their sum; an arrival that made no request has no model and no batch."""
+    a, b = (replace(flow_of(cls, users=n), name=name) for cls, n, name in ((SMALL, 1, "A"), (LARGE, 3, "B")))
+    step = outcome_of(0, "concurrency 4", a, {SMALL: series_of(SMALL, 40, 20)}, latency_ms=20)
+    totals = {
+        **step.result.totals,
+        ("B", LARGE): series_of(LARGE, 10, 60),
+        ("B", UNKNOWN_CLASS): replace(series_of(UNKNOWN_CLASS, 0, 1), scheduled=2, failed={"NO_REQUEST": 2}),
+    }
+    result = replace(step.result, step=replace(step.result.step, flows=(a, b)), totals=totals)
+    text = rendered(steps=(replace(step, result=result),))
+    for label in (
+        "concurrency 1  A     espcn      1  1x224x224  40.0",
+        "concurrency 3  B     espcn      8  1x224x224  10.0",
+        "               B     –          –              0",
+        "concurrency 4  all   all      all  all        50.0",
+    ):
+        assert f"\n{label}" in text
+    assert "Audit: Triton counted exactly the requests and inferences that we did in every step." in text
 
 
 def test_thresholds_have_their_outcome() -> None:

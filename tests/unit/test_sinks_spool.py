@@ -27,6 +27,15 @@ def test_lines_come_back_as_written(tmp_path: Path) -> None:
     spool.close()
 
 
+def test_a_spool_that_somebody_removes_is_lost(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "windows.jsonl")
+    spool.append({"second": 0})
+    spool.path.unlink()
+    spool.append({"second": 1})
+    spool.close()
+    assert (spool.written, spool.lost) == (0, 2)
+
+
 def test_an_existing_spool_is_continued(tmp_path: Path) -> None:
     for second in range(2):
         spool = Spool(tmp_path / "windows.jsonl")

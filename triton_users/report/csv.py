@@ -56,6 +56,7 @@ def _columns(rows: list[Row]) -> dict[str, Callable[[Row], Cell]]:
     if "open" in modes:
         columns["Request Rate"] = lambda row: row["request_rate"]
     own: dict[str, Callable[[Row], Cell]] = {
+        "User Class": lambda row: row["flow"],
         "Model": lambda row: row["model"],
         "Batch Size": lambda row: row["class"] and row["class"]["batch_size"],
         "Input Shape": _shape,

@@ -72,8 +72,11 @@ def legend(rows: Sequence[Row], width: int, budget_ns: int | None) -> list[Text]
 
 
 def failure_lines(rows: Sequence[Row], width: int) -> list[Text]:
-    """What the counts mean, and the first error messages, most frequent first."""
+    """What the counts mean, and the first error messages, most frequent first. Those of a step's warm-up are
+    among them, which no count of the table holds."""
     words = [f"{name}: {text}" for name, text in MEANINGS.items() if any(row[name] for row in rows)]
+    if any(row.get("messages") for row in rows):
+        words.append("messages: warm-up included")
     lines = _wrap(" · ".join(words), width, "dim")
     for row in rows:
         for found in sorted(row.get("messages", []), key=lambda item: -item["count"]):
@@ -97,7 +100,8 @@ def exception_line(summary: dict[str, Any], width: int) -> list[Text]:
 
 def audit_line(rows: Sequence[Row], width: int) -> list[Text]:
     """Whether the server counted what we counted: one sentence if it did."""
-    audits = [(row["name"], row["audit"]) for row in rows if row["audit"] is not None]
+    steps = {row["name"]: row["audit"] for row in rows}  # a step's last row is the one for the whole
+    audits = [(name, audit) for name, audit in steps.items() if audit is not None]
     if not audits:
         return _wrap("Audit: not held against the server's own count.", width, "dim")
     lines = []
@@ -115,7 +119,9 @@ def audit_line(rows: Sequence[Row], width: int) -> list[Text]:
             lines += _wrap(f"Audit skipped, {name}: {audit['skipped']}.", width, "dim")
         elif audit["equal"] is False:
             ours, server = units.format_count(audit["ours"]), units.format_count(audit["server"])
-            lines += _wrap(f"Audit, {name}: we count {ours} requests, Triton {server}.", width, "yellow")
+            lines += _wrap(
+                f"Audit, {name}: we count {ours} successful requests, Triton {server}.", width, "yellow"
+            )
     return lines
 
 

@@ -67,13 +67,12 @@ def trouble_table(rows: Sequence[Row]) -> list[Text]:
 def label_columns(rows: Sequence[Row]) -> list[Column]:
     """Who each row is: its load, and of flow, model, batch size and input shape what tells the rows apart."""
     loads = [load_name(row["concurrency"], row["request_rate"], row["distribution"]) for row in rows]
-    steps = [row["name"] for row in rows]
-    first = [i == 0 or steps[i] != steps[i - 1] for i in range(len(rows))]
-    columns = [
-        Column("load", [load if new else "" for load, new in zip(loads, first, strict=True)], left=True)
-    ]
+    # Of several flows in a step each has its own, and the step the sum of them.
+    said = [(row["name"], load) for row, load in zip(rows, loads, strict=True)]
+    new = [i == 0 or said[i] != said[i - 1] for i in range(len(rows))]
+    columns = [Column("load", [load if it else "" for load, it in zip(loads, new, strict=True)], left=True)]
     for header in ("flow", "model"):
-        cells = [row[header] or "all" for row in rows]
+        cells = [row[header] or (MISSING if row["class"] else "all") for row in rows]
         if len(set(cells) - {"all"}) > 1:
             columns.append(Column(header, cells, left=True))
     columns.append(Column("batch", [_batch(row) for row in rows]))
@@ -93,7 +92,8 @@ def _mark(text: str, count: int, q: float) -> str:
 
 
 def _batch(row: Row) -> str:
-    return str(row["class"]["batch_size"]) if row["class"] else "all"
+    """An arrival that made no request has none."""
+    return str(row["class"]["batch_size"] or MISSING) if row["class"] else "all"
 
 
 def _shape(row: Row) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from triton_users.options.settings import Settings
 from triton_users.run.lost import Absent
@@ -33,9 +33,7 @@ def facts_of(
     asked for."""
     names = names or {}
     whole, step = result.whole, result.step
-    compared = [audit for audit in audits.values() if audit.equal is not None]
-    unequal = [audit for audit in compared if not audit.equal]
-    shown = unequal or compared
+    ours, server, counted = audited(audits.values())
     return Facts(
         step=step.name,
         open_loop=step.open_loop,
@@ -53,8 +51,9 @@ def facts_of(
         measured_ns=result.measured_ns,
         planned_ns=None if step.interval_ns is None else step.max_trials * step.interval_ns,
         stopped=stopped,
-        audit_ours=sum(audit.ours for audit in shown) if shown else None,
-        audit_server=sum(audit.server for audit in shown) if shown else None,
+        audit_ours=ours,
+        audit_server=server,
+        audit_counts=counted,
         server_ended=ended,
         generator_cpu={_name(g.worker, g.host): g.cpu_mean for g in result.generators},
         generator_lag_ns={
@@ -69,6 +68,22 @@ def facts_of(
         windows=sum(g.windows for g in result.generators),
         windows_missing={_name(g.worker, g.host): g.windows_missing for g in result.generators},
     )
+
+
+def audited(audits: Iterable[Audit]) -> tuple[int | None, int | None, str]:
+    """Our count and the server's of the models for which they differ, and what was counted; two equal numbers
+    where they agree, None where nothing was compared."""
+    compared = [audit for audit in audits if audit.equal is not None]
+    if not compared:
+        return None, None, ""
+    if not (unequal := [audit for audit in compared if not audit.equal]):
+        agreed = sum(audit.ours for audit in compared)  # the server may count some errors as successes
+        return agreed, agreed, "successful requests"
+    ours, server = sum(audit.ours for audit in unequal), sum(audit.server for audit in unequal)
+    if ours != server:
+        return ours, server, "successful requests"
+    inferences = (sum(audit.ours_inferences for audit in unequal), sum(a.server_inferences for a in unequal))
+    return *inferences, "inferences"
 
 
 def _absent(part: Absent, names: Mapping[int, str]) -> str:

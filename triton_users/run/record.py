@@ -216,7 +216,8 @@ class Record:
             "results_incomplete",
             INVALID,
             None,
-            f"{self._spool.lost} of {lines} lines are missing in {self.folder.windows.name} (disk full?)",
+            f"{self._spool.lost} of {lines} lines are missing in {self.folder.windows.name} "
+            "(disk full, or file removed?)",
             "free some space, or give another --results DIR, and measure again",
         )
         verdict = outcome.verdict

@@ -36,11 +36,15 @@ class ServerView:
         self.versions: dict[str, str] = {}
 
     @property
+    def _died(self) -> list[str]:
+        """How the embedded server died during the step, each time."""
+        return self._target.deaths[self._deaths :]
+
+    @property
     def ended(self) -> str | None:
         """What became of the server during the step."""
-        deaths = self._target.deaths[self._deaths :]
-        if deaths:
-            return "died (" + deaths[-1].split("\n", 1)[0].split(";", 1)[0] + ")"
+        if self._died:
+            return "died (" + self._died[-1].split("\n", 1)[0].split(";", 1)[0] + ")"
         if self._problem == RESTARTED:
             return "restarted"
         if self._connections_lost:
@@ -63,6 +67,8 @@ class ServerView:
         """By model: what the server counted, and whether it agrees with us."""
         ours = _ours(result)
         self._connections_lost = connections_lost
+        if self._died:  # the new one may have overtaken the old one's counts
+            self._before, self._problem = None, RESTARTED
         skipped = None
         if connections_lost:
             skipped = "connections were lost"
@@ -72,9 +78,16 @@ class ServerView:
         while True:
             splits, audits = self._compare(ours, skipped)
             settled = all(a.equal is not False for a in audits.values())
+            if connections_lost:
+                settled = all(splits[model].success_count >= ours[model].ok for model in splits)
             if settled or now_ns() >= deadline:
-                return splits, audits
+                break
             gevent.sleep(0.05)
+        if not settled and connections_lost:
+            # It answered more than it has counted: it began to count anew in between.
+            self._before, self._problem = None, RESTARTED
+            return self._compare(ours, skipped)
+        return splits, audits
 
     def _compare(
         self, ours: dict[str, _Ours], skipped: str | None
@@ -100,7 +113,7 @@ class ServerView:
                     ours_failed=mine.failed,
                     skipped=skipped,
                 )
-            else:
+            elif mine.ok or self._problem is not None:  # else a name that the server does not know
                 audits[model] = Audit(mine.ok, 0, mine.inferences, 0, None, self._problem or NO_STATISTICS)
         return splits, audits
 

@@ -8,6 +8,7 @@ never ended), ``status`` (gRPC's number, ours from 100 on), ``class`` (a positio
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from triton_users.stats.result import Owner
 
 ROWS_PER_FILE = 5_000_000
 """About 200 MB a file."""
+
+ZIP_BYTES = 1 << 14
+"""More than what an archive of these columns needs beside them."""
 
 NONE = -1
 
@@ -87,9 +91,18 @@ class RequestsWriter:
             # The worker may run on another host than the master, which made the folder.
             self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(path) as file:
+                # A ZipFile that a full disk cuts off complains again when it is collected.
+                _reserve(file.fileno(), sum(column.nbytes for column in columns.values()) + ZIP_BYTES)
                 np.savez(file, **columns)
+                file.truncate()
         except OSError as error:
             raise ResultsError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _reserve(file: int, size: int) -> None:
+    """Raises OSError where the disk has no room."""
+    if hasattr(os, "posix_fallocate"):  # macOS has it not
+        os.posix_fallocate(file, 0, size)
 
 
 def read_requests(folder: Path) -> SavedRequests:

@@ -30,7 +30,7 @@ _CHUNK_BYTES = 1 << 20
 
 class Spool:
     """Appends lines to ``path``. ``lost`` counts the lines that will never reach it: those beyond
-    ``WAITING_BYTES`` of waiting ones, and at ``close`` those that still wait.
+    ``WAITING_BYTES`` of waiting ones, and at ``close`` those that still wait, or all if the file is gone.
 
     Opening raises ResultsError; afterwards nothing raises: a load test does not end for a full disk.
     """
@@ -68,6 +68,8 @@ class Spool:
             self._write_waiting(self._file)
             while self._waiting:
                 self._give_up()
+            if not os.fstat(self._file).st_nlink:  # somebody has removed the file meanwhile
+                self.lost, self.written = self.lost + self.written, 0
             os.close(self._file)
             self._file = None
 

@@ -14,7 +14,7 @@ class Facts:
 
     ``failed`` counts by status name. ``sent`` leaves out what failed without a connection.
     Percentiles are None where nothing was counted. ``planned_ns`` None: the step was to last until stopped.
-    ``audit_*``: our count and the server's, both None where the audit was skipped.
+    ``audit_*``: our count and the server's, both None where the audit was skipped; ``audit_counts``: of what.
     ``server_ended``: what became of the server during the step ("died: …", "restarted"), None if nothing.
     ``absent`` says whose requests were lost, a phrase each; ``silent`` names the workers whose last word on
     the step, or a window of it, never came; ``clocks``: worker -> uncertainty (ns) of its clock against the
@@ -41,6 +41,7 @@ class Facts:
     stopped: bool = False
     audit_ours: int | None = None
     audit_server: int | None = None
+    audit_counts: str = "successful requests"
     server_ended: str | None = None
     generator_cpu: Mapping[str, float] = field(default_factory=dict)
     generator_lag_ns: Mapping[str, int] = field(default_factory=dict)

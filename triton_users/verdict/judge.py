@@ -199,7 +199,7 @@ def _audit(facts: Facts) -> Reason | None:
         facts,
         "audit_mismatch",
         DOUBTFUL,
-        f"we count {format_count(ours)} successful requests, the server {format_count(server)}",
+        f"we count {format_count(ours)} {facts.audit_counts}, the server {format_count(server)}",
         "make sure that nobody else uses this model on the server, and measure again",
     )
 
