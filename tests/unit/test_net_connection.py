@@ -8,8 +8,9 @@ import pytest
 from tests.fakes.channel_log import ChannelLog, until
 from tests.fakes.peer import Link, Peer, silent
 from tests.unit.wire_server import GRPC_HEADERS, OK_TRAILERS, answer, block, frame, headers, prefixed
-from triton_users.net import Channel, RpcError
-from triton_users.wire import frames
+from triton_users.clock import now_ns
+from triton_users.net import Call, Channel, RpcError
+from triton_users.wire import Head, encode, frames
 
 PATH = "/test.Service/Echo"
 INITIAL_WINDOW, MAX_FRAME, MAX_STREAMS = 4, 5, 3
@@ -183,6 +184,32 @@ def test_an_exception_in_a_listener_is_reported_and_goes_no_further(
     until(lambda: len(log.ok) == 2)
     assert "of the listener" in capsys.readouterr().err
     assert len(peer.links) == 1
+
+
+def test_what_cannot_be_said_loses_nothing(
+    channel: Channel, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a pipe whose reader has gone: all of a batch is still booked."""
+
+    def closed(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(type(gevent.get_hub()), "handle_error", closed)
+    channel.connect()
+    log = ChannelLog(channel)
+    ended = []
+
+    class Faulty(Call):
+        def finish(self, status: int, data: bytes, now_ns: int) -> None:
+            ended.append(status)
+            raise ValueError
+
+    for _ in range(3):
+        channel.send_call(encode(Head(PATH.encode()), b"", want_message=True), Faulty(), now_ns())
+    until(lambda: len(ended) == 3)
+    assert not channel.in_flight
+    log.send(2)
+    until(lambda: len(log.ok) == 2)
 
 
 @pytest.mark.parametrize("how", ["kill", "timeout"])

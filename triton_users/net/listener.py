@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Protocol
@@ -22,8 +23,10 @@ def tickets_of(items: Sequence[Encoded], arrivals: Sequence[int] | None, now: in
 
 
 def report(what: object) -> None:
-    """The exception being handled, said aloud: in the hub there is nobody to raise it to."""
-    gevent.get_hub().handle_error(what, *sys.exc_info())
+    """The exception being handled, said aloud: in the hub there is nobody to raise it to. Nor is there where
+    it cannot be said, as on a pipe whose reader has gone: what is left of a batch must still be booked."""
+    with contextlib.suppress(Exception):
+        gevent.get_hub().handle_error(what, *sys.exc_info())
 
 
 class Listener(Protocol):
