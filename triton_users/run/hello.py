@@ -35,11 +35,17 @@ def hello(environment: Environment) -> p.Hello:
 
 
 def _address(environment: Environment) -> str:
-    """Ours on the way to the master; a datagram socket knows it without sending anything."""
+    """Ours on the way to the master; a datagram socket knows it without sending anything.
+
+    Only a worker looks up a name: that lets other greenlets run, and a master that does not listen yet would
+    miss what its first workers say.
+    """
     options: Any = environment.parsed_options
-    host, port = (options.master_host, options.master_port) if options.worker else ("127.0.0.1", 1)
+    if not options.worker:
+        return "127.0.0.1"
     with suppress(OSError):
-        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        found = socket.getaddrinfo(options.master_host, options.master_port, type=socket.SOCK_DGRAM)
+        family, kind, number, _, address = found[0]
         with socket.socket(family, kind, number) as probe:
             probe.connect(address)
             return str(probe.getsockname()[0])
