@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import locust  # noqa: F401  (it must patch sockets before anything imports ssl)
 import pytest
 
@@ -15,6 +16,10 @@ from triton_users.server.control import Control
 from triton_users.server.embedded import EmbeddedTriton, available
 
 pytest_plugins = ["tests.influx", "tests.influx2"]
+
+# How long an example takes is the machine's affair: no failure.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 FIXED_TIME_NS = 5_000_000
 """The service time of the fixtures' model `fixed_time`."""

@@ -90,7 +90,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     NAMES,
     st.lists(inputs(), min_size=1, max_size=3),

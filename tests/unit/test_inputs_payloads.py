@@ -57,7 +57,7 @@ class Remembering(RandomSource):
         return self.made[-1]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 4), st.integers(0, 2**40))
 def test_all_types_read_back_as_they_were_made(batch_size: int, seed: int) -> None:
     source = Remembering(ALL_TYPES)
@@ -104,7 +104,7 @@ def built(mix: str, count: int = 64, budget_bytes: int = 1 << 28) -> Payloads:
     return Payloads.build(FLAT, classes, RandomSource(FLAT), count, 1, budget_bytes=budget_bytes)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(1, 7))
 def test_draws_follow_the_weights(weights: list[int], count: int) -> None:
     payloads = built(",".join(f"A:{i + 1}={weight}" for i, weight in enumerate(weights)), count)
@@ -124,7 +124,7 @@ def test_draws_follow_the_weights(weights: list[int], count: int) -> None:
     st.lists(st.floats(0, 1, exclude_max=True), min_size=1),
     st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=4),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_draw_is_always_within_its_class(picks: list[float], weights: list[float]) -> None:
     payloads = built(",".join(f"A:{i + 1}={weight!r}" for i, weight in enumerate(weights)), 3)
     near_one = np.nextafter(1.0, 0.0)

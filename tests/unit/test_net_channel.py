@@ -194,6 +194,31 @@ def test_a_server_that_takes_one_request_a_connection(peer: Peer, channel: Chann
     assert len(peer.links) >= 8
 
 
+def test_requests_sent_again_keep_their_deadline(peer: Peer) -> None:
+    """Their ids on the next connection are above those of requests that were sent after them."""
+    channel = Channel(peer.url, connections=2, timeout_ns=300 * NS_PER_MS)
+    try:
+        peer.answer = silent
+        channel.connect()
+        log = ChannelLog(channel)
+        log.send(2)
+        until(lambda: len(peer.requests) == 2)
+        gevent.sleep(0.2)
+        log.send(20)
+        until(lambda: len(peer.requests) == 22)
+        first = min(peer.links, key=lambda link: len(link.heads))
+        first.goaway(last=1)
+        until(lambda: len(log.failures) == 22)
+    finally:
+        channel.close(0)
+    lateness = [
+        at - ticket[1] - 300 * NS_PER_MS
+        for (ticket, _, _), at in zip(log.failures, log.failed_at, strict=True)
+    ]
+    assert max(lateness) < 100 * NS_PER_MS, lateness
+    assert {status for _, status, _ in log.failures} == {int(Status.DEADLINE_EXCEEDED)}
+
+
 def test_what_was_refused_fails_where_there_is_no_successor(peer: Peer, channel: Channel) -> None:
     peer.answer = silent
     channel.connect()

@@ -75,13 +75,17 @@ def test_what_waits_for_a_connection_has_its_deadline_too(peer: Peer) -> None:
         return TcpStream.connect(host, port, timeout_s)
 
     channel = Channel(peer.url, timeout_ns=50 * NS_PER_MS, connect=connect)
+    peer.answer = silent
     channel.connect()
     log = ChannelLog(channel)
-    peer.link.goaway()
-    until(lambda: not channel.connected)
     log.send(2)
-    until(lambda: len(log.failures) == 2)
-    assert {status for _, status, _ in log.failures} == {int(Status.DEADLINE_EXCEEDED)}
+    until(lambda: len(peer.requests) == 2)
+    peer.link.goaway(last=1)
+    until(lambda: not channel.connected)
+    log.send(1)
+    until(lambda: len(log.failures) == 3)
+    held = {(status, bool(sent_ns)) for (_, sent_ns, _), status, _ in log.failures}
+    assert held == {(int(Status.DEADLINE_EXCEEDED), True), (UNAVAILABLE, False)}
     assert not channel.in_flight
     channel.close(0)
 

@@ -37,7 +37,7 @@ def union(parts: list[Arrivals]) -> Arrivals:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     process=PROCESSES,
     rate=RATES,
@@ -58,7 +58,7 @@ def test_any_split_in_any_order_gives_the_one_machine_schedule(process, rate, se
         assert np.all((part.offset_ns >= a) & (part.offset_ns < b) & (part.index % n == k))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(process=PROCESSES, rate=RATES, at=st.integers(0, 20 * NS_PER_S), back=st.integers(0, NS_PER_S))
 def test_a_late_joiner_makes_the_same_arrivals(process, rate, at, back) -> None:
     first, late = Schedule(process, rate, 9, "1/b"), Schedule(process, rate, 9, "1/b")

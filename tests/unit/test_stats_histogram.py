@@ -68,7 +68,7 @@ def test_the_layout_is_that_of_hdrhistogram() -> None:
         assert (highest_at(i) - lowest_at(i)) * 1000 <= value
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(values=VALUES, q=st.floats(0.001, 100) | st.sampled_from([50.0, 90.0, 95.0, 99.0, 99.9, 100.0]))
 def test_counts_and_percentiles_are_those_of_hdrhistogram(values: list[int], q: float) -> None:
     ours, theirs = hist_of(values), theirs_of(values)
@@ -82,7 +82,7 @@ def test_counts_and_percentiles_are_those_of_hdrhistogram(values: list[int], q: 
     assert percentile(ours, 100) == max(values)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(values=VALUES)
 def test_sums_are_exact(values: list[int]) -> None:
     hist = hist_of(values)
@@ -101,7 +101,7 @@ def test_sums_are_exact_where_int64_would_overflow() -> None:
     assert stddev(hist) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=st.lists(st.lists(NS, max_size=20), max_size=6), order=st.randoms(use_true_random=False))
 def test_a_merge_is_the_histogram_of_all_values_in_any_order(parts, order) -> None:
     hists = [hist_of(part) for part in parts]
@@ -165,7 +165,7 @@ def test_a_percentile_is_thin_with_fewer_than_five_values_above_it() -> None:
     assert thin(hist_of(list(range(9))), 50)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(values=VALUES)
 def test_the_interchange_format_carries_counts_both_ways(values: list[int]) -> None:
     hist = hist_of(values)

@@ -70,7 +70,7 @@ def window(series: dict[Key, Series] | None = None, **changes: int) -> Window:
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=st.lists(SERIES, max_size=5), order=st.randoms(use_true_random=False))
 def test_a_sum_of_series_is_exact_in_any_order(parts, order) -> None:
     total = merge_series(parts)
@@ -96,7 +96,7 @@ def test_a_long_sum_holds_few_histograms() -> None:
     assert plain(total.value()) == plain(total.value())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(series=st.dictionaries(KEYS, SERIES, max_size=4), seq=st.integers(0, 2**40))
 def test_a_window_survives_the_codec_in_every_field(series, seq) -> None:
     sent = window(series, seq=seq, start_ns=-1, end_ns=2**60)
@@ -146,7 +146,7 @@ def test_another_format_is_named() -> None:
         codec.decode(codec.zlib.compress(codec.msgpack.packb([3])))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(series=st.dictionaries(KEYS, SERIES, max_size=3))
 def test_a_line_survives_json(series) -> None:
     generators = [{"worker": 0, "seq": 0, "start_ns": 1, "end_ns": 2, "in_flight_end": 3, "users": 4}]

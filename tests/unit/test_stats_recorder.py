@@ -225,7 +225,7 @@ REQUEST = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(requests=st.lists(REQUEST, min_size=1, max_size=40), folds=st.sets(st.integers(0, 40)))
 def test_it_counts_what_a_plain_loop_counts(requests, folds) -> None:
     classes = [ONE, FOUR, RequestClass("n", 2)]

@@ -218,7 +218,7 @@ WINDOW = st.tuples(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     found=st.lists(WINDOW, min_size=1, max_size=12).flatmap(
         lambda ws: st.tuples(st.just(ws), st.permutations(range(len(ws))))

@@ -144,7 +144,7 @@ RESPONSES = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(RESPONSES, st.integers(0, 2**32), st.lists(st.floats(0, 1), max_size=8), st.booleans())
 def test_any_mix_in_any_cuts(responses, seed, cuts, skip):
     kinds, wants, sizes = zip(*responses, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import weakref
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.unit.wire_server import (
 from triton_users.wire import (
     CompressionError,
     Connection,
+    Encoded,
     FlowControlError,
     FrameSizeError,
     Head,
@@ -27,7 +29,7 @@ from triton_users.wire import (
     frames,
 )
 from triton_users.wire.errors import ExcessError
-from triton_users.wire.streams import RECENT
+from triton_users.wire.streams import SPARE
 
 ITEM = encode(Head(b"/s/m"), b"request")
 U32 = struct.Struct(">I").pack
@@ -220,8 +222,7 @@ def test_a_goaway_refuses_what_is_above_its_last_id_and_what_was_not_opened():
 
 
 def test_what_a_goaway_leaves_out_and_cannot_be_sent_again():
-    """The server took nothing of this connection; or the request was too long to be kept, or is forgotten, or
-    nobody waits for it any more."""
+    """The server took nothing of this connection; or nobody waits for the request any more."""
     reason = b"the server is going away: ENHANCE_YOUR_CALM too_many_pings"
     goaway = U32(11) + b"too_many_pings"
     connection = opened(2)
@@ -230,17 +231,40 @@ def test_what_a_goaway_leaves_out_and_cannot_be_sent_again():
         ((1,), 14, reason),
     ]
     connection = opened(1)
-    long = encode(Head(b"/s/m"), bytes(17_000))
-    connection.send([long, ITEM, ITEM], [(1,), (2,), (3,)])
-    connection.live[7] = None
+    connection.send([ITEM, ITEM], [(1,), (2,)])
+    connection.live[5] = None
     got = connection.receive(memoryview(frame(7, 0, 0, U32(1) + goaway)))
-    assert got.other == [((1,), 14, reason), (None, 14, b"")]
-    assert connection.take_refused() == [(ITEM, (2,))] and list(connection.live) == [1]
+    assert got.other == [(None, 14, b"")]
+    assert connection.take_refused() == [(ITEM, (1,))] and list(connection.live) == [1]
+
+
+def test_long_requests_too_are_sent_again_as_a_whole():
+    """Written, half written, and not opened yet."""
+    connection = opened(1)
+    long = encode(Head(b"/s/m"), bytes(40_000))
+    connection.send([long] * 3, [(1,), (2,), (3,)])
+    assert connection.waiting == 2
+    got = connection.receive(memoryview(frame(7, 0, 0, U32(1) + U32(0))))
+    assert connection.take_refused() == [(long, (1,)), (long, (2,)), (long, (3,))]
+    assert not got.other and connection.waiting == 0 and list(connection.live) == [1]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_requests_of_ended_streams_are_let_go(at_once):
+    """A task's own requests may be megabytes each."""
     connection = opened(0)
-    connection.send([ITEM] * (RECENT + 2), [(i,) for i in range(RECENT + 2)])
-    got = connection.receive(memoryview(frame(7, 0, 0, U32(1) + goaway)))
-    assert [ticket for ticket, _, _ in got.other] == [(1,)]
-    assert [ticket for _, ticket in connection.take_refused()] == [(i,) for i in range(2, RECENT + 2)]
+    made: list[weakref.ref[memoryview]] = []
+    for first in range(1, 400 * at_once, 2 * at_once):
+        items = [Encoded(Head(b"/s/m"), memoryview(b"\0\0\0\0\1%d" % n)) for n in range(at_once)]
+        made += [weakref.ref(item.body) for item in items]
+        if at_once == 1:
+            connection.send_one(items[0], (first,))
+        else:
+            connection.send(items, [(first,)] * at_once)
+        del items
+        connection.receive(memoryview(b"".join(answer(first + 2 * n) for n in range(at_once))))
+    assert len(made) == 200 * at_once
+    assert sum(one() is not None for one in made) <= SPARE + 3 * at_once
 
 
 def test_a_goaway_with_a_request_half_sent():

@@ -234,7 +234,7 @@ def run(
         start += got.used
         skippable = got.skip
     outcome.left = sorted(connection.live)
-    outcome.window = (connection._credit.quiet, connection._outgoing.window)
+    outcome.window = (connection._data.credit.quiet, connection._outgoing.window)
     assert len(outcome.ok) + len(outcome.other) + len(outcome.left) == len(tickets), "a stream ended twice"
     return outcome
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import gevent
@@ -17,6 +19,7 @@ from triton_users.clock import now_ns
 from triton_users.net.call import Call, expired, grpc_timeout
 from triton_users.net.connection import Connection
 from triton_users.net.errors import NO_ANSWER, ConnectionLost, RpcError
+from triton_users.net.held import Held, fail
 from triton_users.net.listener import ControlOnly, Listener, report, tickets_of
 from triton_users.net.stream import Stream, TcpStream
 from triton_users.units import NS_PER_MS, NS_PER_S
@@ -61,7 +64,7 @@ class Channel:
         self._current: list[Connection] = []
         self._retiring: list[Connection] = []
         self._left: list[Connection] = []  # with streams that an earlier step has given up
-        self._held: list[tuple[Encoded, Any]] | None = None
+        self._held: list[Held] | None = None
         self._dialler: Any = None
         self._pause_s = 0.0
         self._expiry: Any = None
@@ -130,7 +133,7 @@ class Channel:
 
     def _open(self) -> Connection:
         stream = self._connect(self._host, self._port, CONNECT_TIMEOUT_S)
-        connection = Connection(stream, self.target, self._listener, self._ended, self._place)
+        connection = Connection(stream, self.target, self._listener, self._ended, self._send_again)
         try:
             connection.settled.wait(CONNECT_TIMEOUT_S)
         except BaseException:
@@ -209,29 +212,16 @@ class Channel:
             self._expiry = gevent.get_hub().loop.timer(EXPIRY_CHECK_S, EXPIRY_CHECK_S)
             self._expiry.start(self._expire)
         held, self._held = self._held, None
-        if held:
-            self._place([item for item, _ in held], [entry for _, entry in held])
+        for again, group in groupby(held or (), key=attrgetter("again")):
+            items, entries, _ = zip(*group, strict=True)
+            self._place(items, entries, again=again)
         self._tell(True)
 
     def _give_up_held(self) -> None:
         held, self._held = self._held, None
-        if held is None:
-            return
-        self._refuse([entry for _, entry in held], Status.UNAVAILABLE, self.reason)
-        self._tell(False)
-
-    def _refuse(self, entries: Sequence[Any], status: int, reason: str) -> None:
-        """These fail, never sent."""
-        now, message = now_ns(), reason.encode()
-        for entry in entries:
-            try:
-                if type(entry) is tuple:
-                    self._listener.failed((entry[0], 0, entry[2]), status, message, now)
-                else:
-                    entry.sent_ns = 0
-                    entry.finish(status, message, now)
-            except Exception:
-                report(self)
+        if held is not None:
+            fail(held, self._listener, Status.UNAVAILABLE, self.reason, self.reason)
+            self._tell(False)
 
     # Sending
 
@@ -268,16 +258,22 @@ class Channel:
             return True
         return self.send((item,), (arrival,), now)
 
-    def _place(self, items: Sequence[Encoded], entries: Sequence[Any]) -> None:
+    def _send_again(self, items: Sequence[Encoded], entries: Sequence[Any]) -> None:
+        """These were sent to a server that did not take them: they go elsewhere."""
+        self._place(items, entries, again=True)
+
+    def _place(self, items: Sequence[Encoded], entries: Sequence[Any], *, again: bool = False) -> None:
         """Hand requests to a connection, or hold them until there is one, or refuse them."""
         while items:
             connection = self._pick()
             if connection is None:
+                held = [Held(item, entry, again) for item, entry in zip(items, entries, strict=True)]
                 if self._held is None:
-                    self._refuse(entries, Status.UNAVAILABLE, self.reason)
+                    fail(held, self._listener, Status.UNAVAILABLE, self.reason, self.reason)
                 else:
-                    self._held += zip(items, entries, strict=True)
+                    self._held += held
                 return
+            connection.reordered |= again
             left = connection.ids_left
             if len(items) <= left:
                 connection.send(items, entries)
@@ -328,7 +324,7 @@ class Channel:
     def forget(self, call: Any) -> None:
         """Nobody waits for ``call`` any more; its stream stays open until the server ends it."""
         if self._held:
-            self._held = [pair for pair in self._held if pair[1] is not call]
+            self._held = [one for one in self._held if one.entry is not call]
         any(connection.forget(call) for connection in self._all())
 
     def _expire(self) -> None:
@@ -343,14 +339,10 @@ class Channel:
             c.expire(sent_before_ns, status, message, now, end=end) for c in (*self._current, *self._retiring)
         )
         if self._held:
-            held, self._held = self._held, []
-            old = []
-            for pair in held:
-                if expired(pair[1], sent_before_ns, end):
-                    old.append(pair[1])
-                else:
-                    self._held.append(pair)
-            self._refuse(old, status, reason)
+            held = [(expired(one.entry, sent_before_ns, end), one) for one in self._held]
+            old = [one for over, one in held if over]
+            self._held = [one for over, one in held if not over]
+            fail(old, self._listener, status, reason, self.reason)
             count += len(old)
         return count
 

@@ -49,6 +49,8 @@ class Connection:
         self.since_ns = now_ns()
         self.usable = False
         """Requests may be sent. Kept as it changes, since every sending asks."""
+        self.reordered = False
+        """It carries requests that another one sent first: its ids are not in the order of sending."""
         self.ids_left = self._ids = self.wire.room_for_ids
         self._last = False
         self.listener = listener
@@ -267,7 +269,7 @@ class Connection:
                 continue
             if expired(ticket, sent_before_ns, end):
                 given_up.append((stream_id, ticket))
-            elif type(ticket) is tuple:
+            elif type(ticket) is tuple and not self.reordered:
                 break  # later streams were sent later
         for stream_id, _ in given_up:
             live[stream_id] = None

@@ -9,16 +9,13 @@ from triton_users.wire import frames, settings
 from triton_users.wire.errors import ExcessError, FrameSizeError, ProtocolError, code_name
 from triton_users.wire.fast import Patterns
 from triton_users.wire.headers import RequestBlocks, ResponseBlocks
-from triton_users.wire.incoming import Assembly, Payload
-from triton_users.wire.outgoing import JOINED_BODY, Buffers, Outgoing
+from triton_users.wire.incoming import WHOLE_DATA, Assembly, Data, Payload
+from triton_users.wire.outgoing import Buffers, Outgoing
 from triton_users.wire.received import Received
 from triton_users.wire.request import Encoded
 from triton_users.wire.status import Status
 from triton_users.wire.streams import Streams
-from triton_users.wire.windows import DEFAULT_WINDOW, MAX_WINDOW, ReceiveWindow
-
-WHOLE_DATA: Final = 16 * 1024
-"""DATA frames up to so many bytes are taken when they are whole in the view, longer ones piece by piece."""
+from triton_users.wire.windows import DEFAULT_WINDOW, MAX_WINDOW
 
 Handler = Callable[["Connection", memoryview, int, int], None]
 """What takes a frame's payload, flags and stream id."""
@@ -26,9 +23,6 @@ Handler = Callable[["Connection", memoryview, int, int], None]
 _new = tuple.__new__
 
 _HEADERS_FORM: Final = frames.END_HEADERS | frames.PADDED | frames.PRIORITISED
-
-KEPT: Final = JOINED_BODY
-"""Bytes of a request that is kept after it was sent, should the server refuse it."""
 
 MAX_WHOLE: Final = 33 * 1024
 """Bytes of payload of any other frame, for it has to be whole in the caller's buffer."""
@@ -70,9 +64,8 @@ class Connection:
         self._pending = self._outgoing.pending
         self._streams = Streams(self._outgoing, window)
         self.live = self._streams.live
-        self._credit = ReceiveWindow(window)
+        self._data = Data(self._streams, window)
         self._patterns = Patterns(self._response_blocks) if fast else None
-        self._payload: Payload | None = None
         self._assembly: Assembly | None = None
         self._fault: ProtocolError | None = None
 
@@ -109,11 +102,12 @@ class Connection:
         ids = range(first, stop, 2)
         self.live.update(zip(ids, tickets, strict=True))
         streams.next_id = stop
+        streams.items.update(zip(ids, encoded, strict=True))
+        if len(streams.items) > streams.tidy_at:
+            streams.tidy()
         self.closing = stop > self._max_id
         if self._outgoing.fits(encoded, len(self.live)):
-            streams.recent.extend(encoded)
             return [self._outgoing.batch(encoded, ids)]
-        streams.recent.extend(item if item.size <= KEPT else None for item in encoded)
         for stream_id, item in zip(ids, encoded, strict=True):
             self._outgoing.add(stream_id, item)
         out: Buffers = []
@@ -128,8 +122,10 @@ class Connection:
             data = self._outgoing.one(item, stream_id, len(self.live) + 1)
             if data is not None:
                 self.live[stream_id] = ticket
+                streams.items[stream_id] = item
+                if len(streams.items) > streams.tidy_at:
+                    streams.tidy()
                 streams.next_id = stream_id + 2
-                streams.recent.append(item)
                 return [data]
         return self.send((item,), (ticket,))
 
@@ -148,11 +144,11 @@ class Connection:
         except ProtocolError as fault:
             self._fault = fault
             self.closing = True
-            self._payload = None
+            self._data.payload = None
             streams.out.append(frames.goaway(fault.code, fault.message.encode()))
             fault.received = Received(streams.ok, streams.other, streams.out, len(view), 0, True)
             raise
-        skip = self._skip(self._payload) if self._payload is not None else 0
+        skip = self._data.skippable() if self._data.payload is not None else 0
         # As the class itself does it, at half of its price.
         gathered = (streams.ok, streams.other, streams.out, used, skip, self.closing)
         streams.ok, streams.other, streams.out = [], [], []
@@ -166,29 +162,19 @@ class Connection:
 
     def skipped(self, n: int) -> None:
         """The caller discarded ``n`` bytes, at most the last ``Received.skip``."""
-        payload = self._payload
-        if payload is None or n > payload.skippable:
-            raise ValueError(f"{n} bytes cannot be skipped")
-        content = min(n, payload.left)
-        payload.left -= content
-        payload.padding -= n - content
-        response = self._streams.responses.get(payload.stream_id)
-        if response is not None:
-            response.received += content
-        if not payload.left and not payload.padding:
-            self._payload = None
+        self._data.skipped(n)
 
     # -- the loop ---------------------------------------------------------------------------------------
 
     def _parse(self, view: memoryview) -> int:
         n = len(view)
-        p = self._continue(self._payload, view, 0) if self._payload is not None else 0
+        p = self._data.resume(view, 0) if self._data.payload is not None else 0
         patterns = self._patterns if self.ready else None
         while n - p >= frames.HEAD_SIZE:
             if patterns is not None and self._assembly is None:
                 kind = view[p + 3]
                 if kind == frames.HEADERS:
-                    q = patterns.take(view, p, self._streams, self._credit)
+                    q = patterns.take(view, p, self._streams, self._data.credit)
                     if q > p:
                         p = q
                         continue
@@ -218,12 +204,12 @@ class Connection:
             padded = bool(flags & frames.PADDED)
             if len(view) - start < (length if length <= WHOLE_DATA else padded):
                 return p
-            return self._data(view, start, length, flags, stream_id)
+            return self._data.frame(view, start, length, flags, stream_id)
         if not self.ready and kind != frames.SETTINGS:
             raise ProtocolError("the server's first frame is not SETTINGS: does it speak HTTP/2?")
         handler = self._HANDLERS.get(kind)
         if handler is None:  # unknown types are ignored (section 4.1)
-            return self._continue(Payload(0, length, 0, False), view, start)
+            return self._data.take(Payload(0, length, 0, False), view, start)
         if length > MAX_WHOLE:
             raise ExcessError(f"a frame of type {kind} with {length} bytes")
         end = start + length
@@ -231,56 +217,6 @@ class Connection:
             return p
         handler(self, view[start:end], flags, stream_id)
         return end
-
-    # -- DATA -------------------------------------------------------------------------------------------
-
-    def _data(self, view: memoryview, p: int, length: int, flags: int, stream_id: int) -> int:
-        """Section 6.1. Flow control counts the whole payload, padding and its length included."""
-        streams = self._streams
-        streams.check_known(stream_id)
-        increment = self._credit.take(length)
-        if increment:
-            streams.out.append(frames.window_update(0, increment))
-        response = streams.response(stream_id) if stream_id in self.live else None
-        if response is not None:
-            increment = response.window.take(length)
-            if increment and not flags & frames.END_STREAM:
-                streams.out.append(frames.window_update(stream_id, increment))
-            if not flags and length <= WHOLE_DATA:  # whole and plain, as most are
-                response.data(view[p : p + length], streams.wanted(stream_id))
-                return p + length
-        left, padding = length, 0
-        if flags & frames.PADDED:
-            padding = view[p] if length else 0
-            if padding >= length:
-                raise ProtocolError("more padding than payload")
-            left -= padding + 1
-            p += 1
-        return self._continue(Payload(stream_id, left, padding, bool(flags & frames.END_STREAM)), view, p)
-
-    def _continue(self, payload: Payload, view: memoryview, p: int) -> int:
-        """Take what the view has of a payload from ``p`` on; where that ends."""
-        n = len(view)
-        q = min(n, p + payload.left)
-        response = self._streams.responses.get(payload.stream_id)
-        if response is not None and q > p:
-            response.data(view[p:q], self._streams.wanted(payload.stream_id))
-        payload.left -= q - p
-        padding = min(n - q, payload.padding)
-        payload.padding -= padding
-        if payload.left or payload.padding:
-            self._payload = payload
-        else:
-            self._payload = None
-            if payload.ends and response is not None:
-                self._streams.end(payload.stream_id, *response.end_without_trailers())
-        return q + padding
-
-    def _skip(self, payload: Payload) -> int:
-        response = self._streams.responses.get(payload.stream_id)
-        if response is not None and (not response.has_prefix or self._streams.wanted(payload.stream_id)):
-            return 0
-        return payload.skippable
 
     # -- frames of a stream -----------------------------------------------------------------------------
 

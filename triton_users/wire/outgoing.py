@@ -183,9 +183,9 @@ class Outgoing:
         """The stream has ended; whether some of its request was still unsent."""
         return self.pending.pop(stream_id, None) is not None
 
-    def drop_unopened(self) -> dict[int, Encoded]:
-        """After a GOAWAY no stream may be opened: those that never will be, by id."""
-        dropped = {pending.stream_id: pending.item for pending in self._unopened}
+    def drop_unopened(self) -> set[int]:
+        """After a GOAWAY no stream may be opened: the ids of those that never will be."""
+        dropped = {pending.stream_id for pending in self._unopened}
         self._unopened.clear()
         for stream_id in dropped:
             del self.pending[stream_id]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Container
 from typing import Any, Final
 
@@ -13,8 +12,8 @@ from triton_users.wire.request import Encoded
 from triton_users.wire.response import Response
 from triton_users.wire.status import Status
 
-RECENT: Final = 4096
-"""Requests sent last that can be sent again elsewhere."""
+SPARE: Final = 16
+"""Requests of ended streams that are held before they are looked for: they may be megabytes each."""
 
 
 class Streams:
@@ -36,14 +35,23 @@ class Streams:
         self.other: list[tuple[object, int, bytes]] = []
         self.out: Buffers = []
         self.refused: list[tuple[Encoded, object]] = []
-        self.recent: deque[Encoded | None] = deque(maxlen=RECENT)
-        """The requests of the newest streams, in order; None: one that was too long to be kept."""
+        self.items: dict[int, Encoded] = {}
+        """The requests of the open streams, which may have to be sent again; and of some that have ended."""
+        self.tidy_at = SPARE
+        """``tidy`` is due when there are more items."""
 
     def check_known(self, stream_id: int) -> None:
         """A stream that we never opened is the server's fault; one that has ended may have crossed."""
         idle = self._outgoing.first_unopened(self.next_id) if self.unsent else self.next_id
         if not stream_id & 1 or stream_id >= idle:
             raise ProtocolError(f"a frame on stream {stream_id}, which was never opened")
+
+    def tidy(self) -> None:
+        """Let go of the requests of streams that have ended. Doing so as each ends would cost several times
+        as much."""
+        items = self.items
+        self.items = {stream_id: items[stream_id] for stream_id in self.live}
+        self.tidy_at = 2 * len(self.items) + SPARE
 
     def busy(self) -> Container[int]:
         """The streams that are more than an entry in ``live``."""
@@ -83,18 +91,13 @@ class Streams:
         """
         progress = last > 0 and self._outgoing.first_unopened(self.next_id) > 1
         unopened = self._outgoing.drop_unopened()
-        for stream_id in sorted(unopened.keys() | {one for one in self.live if one > last}):
+        for stream_id in sorted(unopened | {one for one in self.live if one > last}):
             self._outgoing.drop(stream_id)
-            item = unopened.get(stream_id) or self._sent_recently(stream_id)
-            if item is None or not progress or self.live[stream_id] is None:
+            if not progress or self.live[stream_id] is None:
                 self.end(stream_id, Status.UNAVAILABLE, reason)
             else:
                 self.responses.pop(stream_id, None)
-                self.refused.append((item, self.live.pop(stream_id)))
-
-    def _sent_recently(self, stream_id: int) -> Encoded | None:
-        back = (self.next_id - stream_id) // 2
-        return self.recent[-back] if back <= len(self.recent) else None
+                self.refused.append((self.items[stream_id], self.live.pop(stream_id)))
 
     def pump(self, out: Buffers) -> None:
         """Write what has room now; requests that expired before they were sent end here."""
