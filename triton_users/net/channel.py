@@ -114,6 +114,9 @@ class Channel:
     def vacant(self, slots: int) -> int:
         """How many of so many slots may send now; none without a connection. The stream of a request that
         was given up holds its slot until it ends."""
+        current = self._current
+        if len(current) == 1 and not self._retiring and not self._held:  # as it nearly always is
+            return slots - len(current[0].live)
         return slots - self.occupied if self.ready else 0
 
     # Connecting
