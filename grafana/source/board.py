@@ -73,6 +73,12 @@ def worker_variable() -> make.QueryVariable:
     return _or_all(_variable("worker", "Worker", query, text, VariableSort.NUMERICAL_ASC))
 
 
+def host_variable() -> make.QueryVariable:
+    text = "Hosts with an agent."
+    query = From("sample").values("host")
+    return _or_all(_variable("host", "Host", query, text, VariableSort.ALPHABETICAL_ASC))
+
+
 def _variable(name: str, label: str, query: str, text: str, sort: VariableSort) -> make.QueryVariable:
     return (
         make.QueryVariable(name)

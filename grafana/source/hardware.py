@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.source import board
 from grafana.source.board import Row
 from grafana.source.influxql import From
-from grafana.source.panels import Line, Panel, Stacked, lines
+from grafana.source.panels import Line, Panel, lines
 from grafana.source.units import unit_of
 from triton_users.metrics import CPU_SHARES
 
@@ -17,6 +17,7 @@ UID = "triton-users-hardware"
 
 _WORKER, _SAMPLE = From("worker"), From("sample")
 _GPU = _SAMPLE.among("source", "gpu", "jetson")
+_METRICS = _SAMPLE.where("source", "triton_metrics")
 _ENERGY, _RAILS = _SAMPLE.where("source", "powercap"), _SAMPLE.where("source", "jetson")
 _CPUS = _SAMPLE.where("source", "cpu").where("cpu", "all")
 _MEMORY, _NETWORK = _SAMPLE.where("source", "memory"), _SAMPLE.where("source", "network")
@@ -31,8 +32,12 @@ def hardware() -> Dashboard:
         UID,
         "Triton load test: hardware and generators",
         "Load generators by worker, and what the agents measure on every host.",
-        [board.run_variable(), board.step_variable(), board.worker_variable()],
-        [Row("Load generators", _generators()), Row("GPUs", _gpus()), Row("Hosts", [*_hosts(), *_traffic()])],
+        [board.run_variable(), board.step_variable(), board.worker_variable(), board.host_variable()],
+        [
+            Row("Load generators", _generators()),
+            Row("GPUs", _gpus()),
+            Row("Host $host", [_cpus(), *_hosts(), *_traffic()], repeat="host"),
+        ],
     )
 
 
@@ -93,56 +98,70 @@ def _sensor(
     by: Sequence[str],
     text: str,
     *,
-    stacked: Stacked = "no",
     top: float | None = None,
     grown: bool = False,
     width: int = 8,
+    more: Sequence[Line] = (),
 ) -> Panel:
-    """Means of the interval, or how much totals have ``grown``; ``named``: what each field is called."""
-    column = source.grown if grown else source.mean
-    query = source.every(*(column(name, shown) for name, shown in named.items()), by=["run", "host", *by])
+    """Means of the interval, or how much totals have ``grown``; ``named``: what each field is called.
+    ``more`` of the same unit stands beside them."""
+    query = source.every(
+        *_columns(source, named, grown=grown), by=["run", "host", *by], selected=("run", "host")
+    )
     tags = " ".join(f"$tag_{tag}" for tag in ("host", *by))
     unit = unit_of(next(iter(named)))
-    line = Line(query, f"$col · {tags} · $tag_run")
-    return lines(title, unit, [line], text, width=width, stacked=stacked, top=top)
+    return lines(title, unit, [Line(query, f"$col · {tags} · $tag_run"), *more], text, width=width, top=top)
+
+
+def _columns(source: From, named: Mapping[str, str], *, grown: bool = False) -> Iterator[str]:
+    column = source.grown if grown else source.mean
+    return (column(name, shown) for name, shown in named.items())
+
+
+def _gpu(
+    title: str,
+    named: Mapping[str, str],
+    tritons: str,
+    text: str,
+    *,
+    top: float | None = None,
+    grown: bool = False,
+) -> Panel:
+    """A panel of GPUs; ``tritons``: the field that Triton's metrics page has of it, where no agent is."""
+    shown = next(iter(named.values()))
+    columns = _columns(_METRICS, {tritons: f"{shown} (Triton)"}, grown=grown)
+    line = Line(_METRICS.every(*columns, by=["run", "uuid"]), "$col · $tag_uuid · $tag_run")
+    return _sensor(title, _GPU, named, ["gpu"], text, top=top, grown=grown, width=6, more=[line])
 
 
 def _gpus() -> list[Panel]:
     by = ["gpu"]
     return [
-        _sensor(
+        _gpu(
             "GPU utilisation",
-            _GPU,
             {"gpu_utilization_ratio": "GPU", "gpu_memory_utilization_ratio": "memory"},
-            by,
+            "nv_gpu_utilization",
             "Share of time in which it had work, and in which its memory was read or written.",
             top=1,
-            width=6,
         ),
-        _sensor(
+        _gpu(
             "GPU power",
-            _GPU,
             {"gpu_power_watts": "power", "gpu_power_limit_watts": "limit"},
-            by,
+            "nv_gpu_power_usage",
             "Power, and the limit in force.",
-            width=6,
         ),
-        _sensor(
+        _gpu(
             "GPU memory",
-            _GPU,
             {"gpu_memory_used_bytes": "used", "gpu_memory_total_bytes": "total"},
-            by,
+            "nv_gpu_memory_used_bytes",
             "Memory in use, and all that there is.",
-            width=6,
         ),
-        _sensor(
+        _gpu(
             "GPU energy",
-            _GPU,
             {"gpu_energy_joules": "energy"},
-            by,
+            "nv_energy_consumption",
             "Since the first interval shown.",
             grown=True,
-            width=6,
         ),
         _sensor(
             "GPU clocks",
@@ -157,7 +176,8 @@ def _gpus() -> list[Panel]:
 
 
 def _throttled() -> Panel:
-    query = _GPU.every(_GPU.largest("gpu_throttled", "held back"), by=["run", "host", "gpu"])
+    column = _GPU.largest("gpu_throttled", "held back")
+    query = _GPU.every(column, by=["run", "host", "gpu"], selected=("run", "host"))
     return lines(
         "GPU held back",
         unit_of("gpu_throttled"),
@@ -168,17 +188,22 @@ def _throttled() -> Panel:
     )
 
 
+def _cpus() -> Panel:
+    """Not by run: what two of them see at once are the same processors, and no stack may hold them twice."""
+    columns = _columns(_CPUS, {f"cpu_{name}_ratio": name for name in _BUSY})
+    return lines(
+        "CPU by category",
+        unit_of(f"cpu_{_BUSY[0]}_ratio"),
+        [Line(_CPUS.every(*columns, by=["host"], selected=("run", "host")), "$col · $tag_host")],
+        "All processors of the host, stacked as mpstat names them; the rest is idle.",
+        width=8,
+        stacked="sum",
+        top=1,
+    )
+
+
 def _hosts() -> list[Panel]:
     return [
-        _sensor(
-            "CPU by category",
-            _CPUS,
-            {f"cpu_{name}_ratio": name for name in _BUSY},
-            [],
-            "All processors of the host, stacked as mpstat names them; the rest is idle.",
-            stacked="sum",
-            top=1,
-        ),
         _sensor("Interrupts", _CPUS, {"interrupt_rate": "interrupts"}, [], "All interrupts of the host."),
         _sensor(
             "Memory",

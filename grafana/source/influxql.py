@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from triton_users.sinks.points_schema import BY_NAME_OF_MEASUREMENT
@@ -10,9 +10,9 @@ from triton_users.sinks.points_schema import BY_NAME_OF_MEASUREMENT
 TIME, EVERY = "$timeFilter", "time($__interval)"
 RATE = "* 1000 / $__interval_ms"
 """A count of an interval, per second."""
-LABELS = ("model", "version", "gpu", "cpu", "zone", "rail", "nic", "disk")
+LABELS = ("model", "version", "gpu", "uuid", "cpu", "zone", "rail", "nic", "disk")
 """The sensors' own tags of ``sample`` that dashboards use."""
-SELECTED = {"run": "run", "step": "step", "model": "model", "worker": "worker"}
+SELECTED = {"run": "run", "step": "step", "model": "model", "worker": "worker", "host": "host"}
 """Tags that a variable of that name filters."""
 
 
@@ -88,9 +88,9 @@ class From:
         return f"SELECT {columns} FROM ({inner} GROUP BY {tags}) {ends}"
 
     def once(self, *columns: str, by: Sequence[str] = (), selected: Sequence[str] = ("run",)) -> str:
-        """One value of the whole range, for each of the tags ``by``."""
+        """One value of all that is selected, whatever time is shown, for each of the tags ``by``."""
         groups = f" GROUP BY {', '.join(map(self.tag, by))}" if by else ""
-        return f"{self._select(columns)}{self._filter(selected)}{groups}"
+        return f"{self._select(columns)}{self._where(*self._chosen(selected))}{groups}"
 
     def rows(
         self, tags: Sequence[str], fields: Sequence[str], selected: Sequence[str] = ("run",), end: str = ""
@@ -102,12 +102,11 @@ class From:
     def ever(self, tags: Sequence[str], fields: Sequence[str], most: int) -> str:
         """The newest points of all time, whatever is selected."""
         columns = (*map(self.tag, tags), *map(self.field, fields))
-        return f"{self._select(columns)} WHERE {' AND '.join(self.only)} ORDER BY time DESC LIMIT {most}"
+        return f"{self._select(columns)}{self._where()} ORDER BY time DESC LIMIT {most}"
 
     def values(self, tag: str) -> str:
         """Which values a tag has in the selected runs."""
-        conditions = " AND ".join((matches("run"), *self.only))
-        return f"SHOW TAG VALUES{self._from()} WITH KEY = {self.tag(tag)} WHERE {conditions}"
+        return f"SHOW TAG VALUES{self._from()} WITH KEY = {self.tag(tag)}{self._where(matches('run'))}"
 
     def _select(self, columns: Sequence[str]) -> str:
         return f"SELECT {', '.join(columns)}{self._from()}"
@@ -116,9 +115,15 @@ class From:
         return f' FROM "{self.measurement}"'
 
     def _filter(self, selected: Sequence[str]) -> str:
+        return self._where(TIME, *self._chosen(selected))
+
+    def _chosen(self, selected: Sequence[str]) -> Iterator[str]:
         for name in selected:
             self.tag(name)
-        return f" WHERE {' AND '.join((TIME, *map(matches, selected), *self.only))}"
+            yield matches(name)
+
+    def _where(self, *conditions: str) -> str:
+        return f" WHERE {' AND '.join((*conditions, *self.only))}"
 
 
 def matches(variable: str) -> str:

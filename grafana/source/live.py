@@ -42,6 +42,8 @@ _HEADINGS = {
     "ok": "Answered",
 }
 _YES_NO = "bool_yes_no"
+_AROUND_MS = 2 * 3_600_000
+"""Where it is not known when a run ended: so much around its start."""
 
 
 def live() -> Dashboard:
@@ -63,7 +65,7 @@ def live() -> Dashboard:
                 ],
             ),
             Row("Faults and pressure", [_not_served(), _failed(), _in_flight(), _users()]),
-            Row("Results", [_steps(), _classes(), _events(), _runs()]),
+            Row("Results", [_steps(), _classes(), _events(), _runs(), _finished()]),
         ],
     )
 
@@ -78,7 +80,8 @@ def _totals() -> list[Panel]:
         of_windows(
             "Scheduled",
             "scheduled",
-            "Arrivals of the measured trials; those of a silent generator are counted when the step ends.",
+            "Arrivals of the measured trials, whatever time is shown, as all counts of this row; those of a "
+            "silent generator are counted when the step ends.",
         ),
         of_windows("Answered", "ok", "Of these, answered with success."),
         of_windows("Failed", "failed", "Answered by an error, or not at all.", fault=True),
@@ -212,7 +215,6 @@ def _events() -> Panel:
         "Events",
         _EVENTS.rows(["run", "event", "severity"], ["title", "text"], end=" ORDER BY time DESC LIMIT 500"),
         "What happened, the newest first.",
-        width=12,
         fields={
             "text": {"custom.cellOptions": {"type": "auto", "wrapText": True}},
         },
@@ -220,18 +222,33 @@ def _events() -> Panel:
 
 
 def _runs() -> Panel:
-    link = (
-        f"/d/{UID}?var-run=${{__data.fields.run}}&from=${{__data.fields[0].numeric}}"
-        "&to=${__data.fields.until_ms.numeric}&refresh="
+    return rows(
+        "Runs",
+        _EVENTS.where("event", "run_start").ever(["run"], ["text"], board.RUNS),
+        "By the time that they began, those too that were killed; its id leads to the hour before and after.",
+        width=12,
+        fields={
+            "run": _link(f"time=${{__data.fields[0].numeric}}&time.window={_AROUND_MS}"),
+            "text": {"displayName": "Command"},
+        },
     )
+
+
+def _finished() -> Panel:
     return rows(
         "Finished runs",
         _EVENTS.where("event", "run_end").ever(["run"], ["text", "until_ms"], board.RUNS),
-        "All that the database holds, by the time that it began; its name leads to it.",
+        "By the time that they began; its id leads to all of a run.",
         width=12,
         fields={
-            "run": {"links": [{"title": "Show this run", "url": link}]},
+            "run": _link("from=${__data.fields[0].numeric}&to=${__data.fields.until_ms.numeric}"),
             "until_ms": {"unit": units.DatetimeISO, "displayName": "Ended"},
             "text": {"displayName": "Verdict"},
         },
     )
+
+
+def _link(time: str) -> dict[str, object]:
+    """To the run that the cell names, in the range that ``time`` says in Grafana's address."""
+    url = f"/d/{UID}?var-run=${{__data.fields.run}}&{time}&refresh="
+    return {"links": [{"title": "Show this run", "url": url}]}

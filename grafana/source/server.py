@@ -74,20 +74,22 @@ def _batch() -> Panel:
     )
 
 
-def _counted(title: str, named: dict[str, str], text: str) -> Panel:
+def _counted(title: str, unit: str, named: dict[str, str], text: str) -> Panel:
     columns = [_STATISTICS.rate(name, shown) for name, shown in named.items()]
     query = _STATISTICS.every(*columns, by=["run", "model"], selected=_CHOSEN)
-    return lines(title, unit_of("request_rate"), _of_model(query, "$col"), text, width=6)
+    return lines(title, unit, _of_model(query, "$col"), text, width=6)
 
 
 def _requests() -> Panel:
     named = {"success_count": "success", "fail_count": "failed"}
-    return _counted("Requests", named, "Requests per second that Triton says it answered.")
+    text = "Requests per second that Triton says it answered."
+    return _counted("Requests", unit_of("request_rate"), named, text)
 
 
 def _executions() -> Panel:
     named = {"inference_count": "inferences", "execution_count": "executions"}
-    return _counted("Inferences and executions", named, "Per second; their ratio is the batch executed.")
+    text = "Per second; their ratio is the batch executed."
+    return _counted("Inferences and executions", unit_of("inference_rate"), named, text)
 
 
 def _pending() -> Panel:
@@ -105,7 +107,7 @@ def _pending() -> Panel:
 def _cache() -> Panel:
     named = {"cache_hits": "hits", "cache_misses": "misses"}
     text = "Requests per second answered from the response cache, or not held by it; zero without a cache."
-    return _counted("Response cache", named, text)
+    return _counted("Response cache", unit_of("request_rate"), named, text)
 
 
 def _steps() -> Panel:

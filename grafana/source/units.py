@@ -20,6 +20,7 @@ _NAMES = {
     "°C": units.Celsius,
 }
 _COUNTS = {figure_name(histogram, "count") for histogram in HISTOGRAMS} | {name for _, name in BUCKETS}
+_OF_REQUESTS = {"request_rate", "achieved_request_rate", "goodput_rate"}
 _TIMES = {figure_name(histogram, name) for histogram in HISTOGRAMS for name in STATISTICS} - _COUNTS
 
 
@@ -32,6 +33,6 @@ def unit_of(field: str) -> str:
     metric = BY_NAME[field]
     if metric.unit == "1" and field.endswith(("_ratio", "_utilization")):
         return units.PercentUnit
-    if metric.scope == "class" and metric.unit == "1/s":
+    if field in _OF_REQUESTS:
         return units.RequestsPerSecond
     return _NAMES[metric.unit]

@@ -1,34 +1,30 @@
-"""Every query of the committed dashboards against a real InfluxDB, after a real run with two workers.
-
-A second, made-up run holds what this machine may lack: failures, an ensemble, GPUs, energy counters.
-"""
+"""Every query of the committed dashboards against a real InfluxDB, after a real run and two made-up ones."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from tests.fakes.nvml import MadeUpNvml
 from tests.feed_example import RUN as MADE_UP
-from tests.feed_example import append, results_folder
-from tests.grafana_rules import ALL, NAMES, TOTALS, Chosen, Json, panels, queries, read, variables
+from tests.grafana_rules import ALL, NAMES, TOTALS, Json, panels, queries, read, variables
 from tests.influx import Influx, started
 from tests.influx2 import Influx2
-from tests.real.locust_process import LocustProcess, finish
-from tests.real.replay import replay
-from tests.unit.test_collect_sensors import jetson
-from triton_users.clock import wall_ns
-from triton_users.collect.jetson import Jetson
-from triton_users.collect.nvml import Nvml
-from triton_users.collect.powercap import Powercap
-from triton_users.collect.sensor import Reading, Sample, Sensor
+from tests.real.grafana_runs import (
+    KILLED,
+    MADE_UP_SECONDS,
+    RATES,
+    Points,
+    Seen,
+    columns,
+    has_data,
+    killed_run,
+    made_up_run,
+    real_run,
+)
 from triton_users.metrics import EDGES_NS
 from triton_users.server.embedded import EmbeddedTriton
 from triton_users.sinks.points_window import up_to_edges
@@ -37,8 +33,6 @@ from triton_users.stats.lines import line_series
 from triton_users.stats.window import LATENCY, SERVICE_LATENCY
 from triton_users.units import NS_PER_MS, NS_PER_S
 
-RATES = ("200", "300")
-MADE_UP_SECONDS = 12
 ONLY_MADE_UP = {
     "Failed by gRPC status",
     "Steps: models that an ensemble is composed of",
@@ -49,63 +43,7 @@ ONLY_MADE_UP = {
     "Disk busy",
 }
 """Panels, beside those of GPUs, that a run without such things leaves empty."""
-DISK = Reading(
-    {"disk": "sda"}, {"disk_read_bytes_per_s": 1e6, "disk_write_bytes_per_s": 2e6, "disk_busy_ratio": 0.5}
-)
 INTERVALS_S = (1, 10)
-Points = dict[int, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A database with two runs; the real one's results."""
-
-    influx: Influx
-    run: str
-    summary: Json
-    lines: list[Json]
-    samples: list[Json]
-    zero_ns: int
-    end_ms: int
-
-    @property
-    def zero_ms(self) -> int:
-        return self.zero_ns // NS_PER_MS
-
-    def chosen(self, interval_s: int = 1, **values: str | list[str]) -> Chosen:
-        """The real run, unless ``values`` say otherwise, in a range of time that holds both."""
-        return Chosen(self.zero_ms - 1000, self.end_ms + 11_000, interval_s, {"run": [self.run], **values})
-
-    def series(self, file: str, title: str, chosen: Chosen) -> list[Json]:
-        """What the queries of a panel get."""
-        dashboard = read(file)
-        (panel,) = (panel for panel in panels(dashboard) if panel["title"] == title)
-        return [
-            series
-            for target in panel["targets"]
-            for series in self.influx.query(chosen.filled(dashboard, target["query"]))
-        ]
-
-    def one(self, file: str, title: str, chosen: Chosen) -> dict[str, Points]:
-        """A panel's only series: by column, what it shows at which time."""
-        (series,) = self.series(file, title, chosen)
-        return columns(series)
-
-
-def columns(series: Json) -> dict[str, Points]:
-    """By column its values, those that are there, by time."""
-    names = series["columns"][1:]
-    return {
-        name: {row[0]: row[at] for row in series["values"] if row[at] is not None}
-        for at, name in enumerate(names, 1)
-    }
-
-
-def has_data(series: list[Json]) -> bool:
-    return any(value is not None for one in series for row in one["values"] for value in row[1:])
-
-
-# The two runs
 
 
 @pytest.fixture(scope="module", params=["influxd", pytest.param("influxd2", marks=pytest.mark.slow)])
@@ -119,60 +57,15 @@ def seen(
     try:
         run = real_run(root, triton, influx)
         made_up_run(root, influx, run.zero_ns)
+        killed_run(root, influx, run.zero_ns)
         yield run
     finally:
         influx.kill()
 
 
-def real_run(root: Path, triton: EmbeddedTriton, influx: Influx) -> Seen:
-    with LocustProcess(
-        root / "run",
-        *("-H", triton.url, "--metrics-url", triton.metrics_url, "-m", "identity_16", "--processes", "2"),
-        *("--request-rate-range", ",".join(RATES), "--warm-up", "500ms", "-p", "2s"),
-        *("--latency-threshold", "1ms", *influx.arguments),
-    ) as process:
-        finish(process)
-        record = json.loads((process.folder / "run.json").read_text())
-        spool = [json.loads(line) for line in (process.folder / "windows.jsonl").read_text().splitlines()]
-        return Seen(
-            influx=influx,
-            run=record["id"],
-            summary=process.summary,
-            lines=process.lines,
-            samples=[line for line in spool if line["kind"] == "sample"],
-            zero_ns=record["zero_wall_ns"],
-            end_ms=wall_ns() // NS_PER_MS,
-        )
-
-
-def made_up_run(root: Path, influx: Influx, zero_wall_ns: int) -> None:
-    folder = results_folder(root, MADE_UP_SECONDS, zero_wall_ns)
-    energy = root / "powercap/intel-rapl:0"
-    energy.mkdir(parents=True)
-    for name, text in {"name": "package-0", "max_energy_range_uj": "1000000000"}.items():
-        (energy / name).write_text(text)
-    used = energy / "energy_uj"
-    used.write_text("0")
-    on_host: dict[str, list[Sensor]] = {
-        "box": [Nvml(MadeUpNvml), Powercap(root / "powercap")],
-        "board": [Jetson(jetson(root / "jetson"))],
-    }
-    for sensor in itertools.chain(*on_host.values()):
-        sensor.open()
-    for second in range(MADE_UP_SECONDS):
-        used.write_text(str(5_000_000 * second))
-        append(folder, sampled("disk", "box", second, DISK))
-        for host, sensors in on_host.items():
-            for sensor in sensors:
-                for reading in sensor.sample(second * NS_PER_S):
-                    append(folder, sampled(sensor.source, host, second, reading))
-    replay(folder.path, *influx.arguments)
-
-
-def sampled(source: str, host: str, second: int, reading: Reading) -> dict[str, Any]:
-    sample = Sample(source, host, second * NS_PER_S, reading.labels, reading.values)
-    line: dict[str, Any] = json.loads(sample.line())
-    return line
+of_run_and_step = pytest.mark.parametrize(
+    ("step", "shown_step"), [(None, ALL), (0, ["00"])], ids=["run", "step"]
+)
 
 
 # Everything answers
@@ -213,10 +106,11 @@ def test_variables_offer_what_is_there_the_newest_run_first(seen: Seen) -> None:
         found = seen.influx.query(seen.chosen().filled(dashboard, query))
         return list(dict.fromkeys(row[1] for series in found for row in series["values"]))
 
-    assert set(values("live.json", "run")) == {seen.run, MADE_UP}
+    assert set(values("live.json", "run")) == {seen.run, MADE_UP, KILLED}
     assert values("live.json", "step") == ["00", "01"]
     assert values("live.json", "model") == values("server.json", "model") == ["identity_16"]
     assert values("hardware.json", "worker") == ["0", "1"]
+    assert seen.samples[0]["host"] in values("hardware.json", "host")
 
 
 def test_events_make_marks_and_bands(seen: Seen) -> None:
@@ -237,6 +131,18 @@ def test_events_make_marks_and_bands(seen: Seen) -> None:
     assert len(found["Reasons"]) == len(seen.summary["reasons"])
 
 
+def test_every_run_can_be_returned_to_a_killed_one_too(seen: Seen) -> None:
+    def told(title: str) -> dict[str, Json]:
+        (series,) = seen.series("live.json", title, seen.chosen())
+        rows = [dict(zip(series["columns"], row, strict=True)) for row in series["values"]]
+        return {row["run"]: row for row in rows}
+
+    assert told("Runs").keys() == {seen.run, MADE_UP, KILLED}
+    assert told("Runs")[KILLED]["text"] == "locust -f killed.py"
+    assert told("Runs")[KILLED]["time"] // NS_PER_MS == seen.zero_ms
+    assert told("Finished runs").keys() == {seen.run, MADE_UP}
+
+
 # And tells the truth
 
 
@@ -250,6 +156,14 @@ def test_totals_are_the_summarys_to_the_unit(seen: Seen, steps: tuple[str, ...] 
         assert list(points.values()) == [sum(row[name] for row in rows)], title
 
 
+def test_totals_are_of_the_whole_run_whatever_time_is_shown(seen: Seen) -> None:
+    """As in a run that has gone on for longer than the dashboard shows."""
+    end = replace(seen.chosen(), from_ms=seen.end_ms + 60_000, to_ms=seen.end_ms + 61_000)
+    for title, name in TOTALS.items():
+        (points,) = seen.one("live.json", title, end).values()
+        assert list(points.values()) == [sum(row[name] for row in seen.summary["steps"])], title
+
+
 @pytest.mark.parametrize("interval_s", INTERVALS_S)
 def test_two_runs_at_once_are_told_apart(seen: Seen, interval_s: int) -> None:
     """They even overlap in time: each has the figures that it has alone."""
@@ -261,39 +175,45 @@ def test_two_runs_at_once_are_told_apart(seen: Seen, interval_s: int) -> None:
             assert columns(one) == alone, title
 
 
+@of_run_and_step
 @pytest.mark.parametrize("interval_s", INTERVALS_S)
-def test_rates_add_up_to_the_counts_of_the_windows(seen: Seen, interval_s: int) -> None:
-    told = Counter[str]()
-    for line in seen.lines:
+def test_rates_add_up_to_the_counts_of_the_windows(
+    seen: Seen, interval_s: int, step: int | None, shown_step: str | list[str]
+) -> None:
+    told, chosen = Counter[str](), seen.chosen(interval_s, step=shown_step)
+    for line in seen.lines_of(step):
         for series in line_series(line).values():
             told.update({name: getattr(series, name) for name in ("scheduled", "sent", "completed", "good")})
             told.update({name: getattr(series, name) for name in ("late", "dropped", "lost")})
-    shown = seen.one("live.json", "Offered and achieved rate", seen.chosen(interval_s))
-    shown |= seen.one("live.json", "Late, dropped and lost", seen.chosen(interval_s))
+    shown = seen.one("live.json", "Offered and achieved rate", chosen)
+    shown |= seen.one("live.json", "Late, dropped and lost", chosen)
     named = {"offered": "scheduled", "achieved": "completed", "goodput": "good"}
     assert len(shown) == 7
     for title, points in shown.items():
         count = told[named.get(title, title)]
         assert sum(points.values()) * interval_s == pytest.approx(count, rel=1e-3, abs=1e-6), title
     sent = Counter[str]()
-    for line in seen.lines:
+    for line in seen.lines_of(step):
         for window in line["generators"]:
             sent[str(window["worker"])] += window["sent"]
-    for one in seen.series("hardware.json", "Share of the load", seen.chosen(interval_s)):
+    for one in seen.series("hardware.json", "Share of the load", chosen):
         (points,) = columns(one).values()
         assert sum(points.values()) * interval_s == pytest.approx(sent.pop(one["tags"]["worker"]), rel=1e-3)
     assert not sent
 
 
+@of_run_and_step
 @pytest.mark.parametrize("interval_s", INTERVALS_S)
-def test_percentiles_are_the_largest_of_the_seconds(seen: Seen, interval_s: int) -> None:
+def test_percentiles_are_the_largest_of_the_seconds(
+    seen: Seen, interval_s: int, step: int | None, shown_step: str | list[str]
+) -> None:
     titles = {
         LATENCY: "Latency: the interval's worst per-second percentiles",
         SERVICE_LATENCY: "Service latency: the interval's worst per-second percentiles",
     }
     for histogram, title in titles.items():
         told: dict[str, Points] = {"p50": {}, "p99": {}, "max": {}}
-        for line in seen.lines:
+        for line in seen.lines_of(step):
             at = (seen.zero_ms + line["second"] * 1000) // (interval_s * 1000) * interval_s * NS_PER_S
             for series in line_series(line).values():
                 if (hist := series.hists.get(histogram)) is None or not hist.total:
@@ -301,7 +221,7 @@ def test_percentiles_are_the_largest_of_the_seconds(seen: Seen, interval_s: int)
                 values = {"p50": percentile(hist, 50), "p99": percentile(hist, 99), "max": hist.max}
                 for name, value in values.items():
                     told[name][at] = max(told[name].get(at, 0), value)
-        shown = seen.one("live.json", title, seen.chosen(interval_s))
+        shown = seen.one("live.json", title, seen.chosen(interval_s, step=shown_step))
         for name, points in told.items():
             if name == "max":
                 assert shown[name] == points, title
@@ -310,14 +230,17 @@ def test_percentiles_are_the_largest_of_the_seconds(seen: Seen, interval_s: int)
                 assert all(shown[name][at] == pytest.approx(points[at], rel=1e-3) for at in points), title
 
 
+@of_run_and_step
 @pytest.mark.parametrize("interval_s", INTERVALS_S)
-def test_the_heatmap_counts_every_request_where_it_belongs(seen: Seen, interval_s: int) -> None:
-    hists = [
-        hist for line in seen.lines for one in line_series(line).values() if (hist := one.hists.get(LATENCY))
-    ]
+def test_the_heatmap_counts_every_request_where_it_belongs(
+    seen: Seen, interval_s: int, step: int | None, shown_step: str | list[str]
+) -> None:
+    series = [one for line in seen.lines_of(step) for one in line_series(line).values()]
+    hists = [hist for one in series if (hist := one.hists.get(LATENCY))]
     whole = merge(hists)
     below = up_to_edges(whole).tolist()
-    shown = seen.one("live.json", "Latency: how many requests took how long", seen.chosen(interval_s))
+    chosen = seen.chosen(interval_s, step=shown_step)
+    shown = seen.one("live.json", "Latency: how many requests took how long", chosen)
     counts = [sum(points.values()) for points in shown.values()]
     assert list(shown) == [*map(str, EDGES_NS), "+Inf"]
     assert list(itertools.accumulate(counts)) == [*below, whole.total]
@@ -339,19 +262,28 @@ def test_the_results_are_the_summarys(seen: Seen) -> None:
                 assert row[field] == pytest.approx(told["latency_ns"][name], rel=1e-3), name
 
 
+@pytest.mark.parametrize("step", [None, 0], ids=["run", "step"])
 @pytest.mark.parametrize("interval_s", INTERVALS_S)
-def test_the_servers_figures_are_the_samples(seen: Seen, interval_s: int) -> None:
+def test_the_servers_figures_are_the_samples(seen: Seen, interval_s: int, step: int | None) -> None:
+    """They belong to no step: its time is chosen."""
+    chosen, lines = seen.chosen(interval_s), seen.lines_of(step)
+    if step is not None:
+        begin, end = min(line["start_ns"] for line in lines), max(line["end_ns"] for line in lines)
+        chosen = replace(
+            chosen, from_ms=seen.zero_ms + begin // NS_PER_MS, to_ms=seen.zero_ms + end // NS_PER_MS
+        )
     told: dict[int, Counter[str]] = {}
     for sample in seen.samples:
         if sample["source"] != "triton_statistics" or not sample["values"]["success_count"]:
             continue
         at_ns = seen.zero_ns + sample["at_ns"]
+        if not chosen.from_ms * NS_PER_MS <= at_ns <= chosen.to_ms * NS_PER_MS:
+            continue
         values = sample["values"]
         sums = told.setdefault(at_ns // (interval_s * NS_PER_S) * interval_s * NS_PER_S, Counter())
         sums.update({name: values[name] for name in ("success_count", "inference_count", "execution_count")})
         sums["queue"] += values["queue_ns"] * values["success_count"]
     assert told
-    chosen = seen.chosen(interval_s)
     requests = seen.one("server.json", "Requests", chosen)["success"]
     total = sum(sums["success_count"] for sums in told.values())
     assert sum(requests.values()) * interval_s == pytest.approx(total, rel=1e-3)
@@ -374,8 +306,22 @@ def test_what_only_the_made_up_run_has(seen: Seen, interval_s: int) -> None:
     (energy,) = seen.one("hardware.json", "CPU energy", chosen).values()
     assert max(energy.values()) <= 5 * (MADE_UP_SECONDS - 1)
     assert max(energy.values()) >= 5 * (MADE_UP_SECONDS - 1 - interval_s)
-    gpus = seen.series("hardware.json", "GPU utilisation", chosen)
+    *gpus, by_triton = seen.series("hardware.json", "GPU utilisation", chosen)
     loads = {(one["tags"]["host"], one["tags"]["gpu"]): set(columns(one)["GPU"].values()) for one in gpus}
+    assert by_triton["tags"] == {"run": MADE_UP, "uuid": "GPU-1"}
+    assert set(columns(by_triton)["GPU (Triton)"].values()) == {0.5}
     assert loads == {("box", "0"): {0.25}, ("box", "1"): {0.25}, ("board", "0"): {0.734}}
     rails = seen.series("hardware.json", "Rail power", chosen)
     assert {one["tags"]["rail"] for one in rails} == {"VDD_IN", "VDD_CPU_GPU_CV"}
+
+
+@pytest.mark.parametrize("interval_s", INTERVALS_S)
+def test_a_hosts_processors_are_never_more_than_all_of_them(seen: Seen, interval_s: int) -> None:
+    """In the row of one host, whichever runs are shown: two at once saw the same processors."""
+    for host in ("box", "board", seen.samples[0]["host"]):
+        chosen = seen.chosen(interval_s, run=[MADE_UP, seen.run, KILLED], host=host)
+        stack = seen.one("hardware.json", "CPU by category", chosen)
+        seconds = set().union(*stack.values())
+        assert seconds
+        for at in seconds:
+            assert 0 < sum(points.get(at, 0) for points in stack.values()) <= 1.001, host

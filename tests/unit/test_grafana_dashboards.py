@@ -101,7 +101,8 @@ IN_NO_PANEL = re.compile(
     "cpu_idle_ratio|memory_(available|cached|buffers)_bytes|network_(sent|received)_packet_rate"
     "|disk_(read|write)_operation_rate|gpu_throttle_.*|rail_(voltage_volts|current_amperes)"
     "|clock_uncertainty_ns"
-    "|nv_(?!inference_pending).*"  # what triton_statistics and gpu say by the second
+    "|nv_(inference|cache)_(?!pending).*"  # what triton_statistics says by the second
+    "|nv_gpu_(memory_total_bytes|power_limit)|nv_(cpu|pinned)_.*"
 )
 """What sensors measure for those who ask the database themselves."""
 
@@ -119,7 +120,9 @@ def test_what_sensors_measure_is_on_a_panel() -> None:
 
 
 def test_the_variables_that_an_engineer_chooses_by_are_all_there() -> None:
-    assert set().union(*(variables(read(name)) for name in NAMES)) == {"run", "step", "model", "worker"}
+    assert set().union(*(variables(read(name)) for name in NAMES)) == {
+        *("run", "step", "model", "worker", "host")
+    }
 
 
 def test_values_are_filled_in_as_grafana_does() -> None:
@@ -188,6 +191,44 @@ def test_percentiles_of_seconds_are_titled_so_and_taken_by_max(name: str) -> Non
 
 
 @each
+def test_a_stack_that_ends_at_the_whole_holds_one_thing(name: str) -> None:
+    """Two hosts in one stack of shares would be more than all of a host, and cut off."""
+    repeated = None
+    for panel in read(name)["panels"]:
+        if panel["type"] == "row":
+            repeated = panel.get("repeat")
+        elif panel["fieldConfig"]["defaults"].get("max") == 1 and _stacked(panel):
+            assert repeated is not None, panel["title"]
+            for target in panel["targets"]:
+                groups = re.findall(r'"(\w+)"', target["query"].rpartition("GROUP BY")[2])
+                assert groups == [repeated], panel["title"]
+                assert f'"{repeated}" =~ /^${repeated}$/' in target["query"], panel["title"]
+
+
+def _stacked(panel: Json) -> bool:
+    mode: str = panel["fieldConfig"]["defaults"]["custom"]["stacking"]["mode"]
+    return mode == "normal"
+
+
+def test_inferences_are_no_requests() -> None:
+    assert [unit_of(f"{name}_rate") for name in ("inference", "request", "goodput")] == [
+        "cps",
+        "reqps",
+        "reqps",
+    ]
+
+
+def test_a_killed_run_can_be_returned_to() -> None:
+    """It has no end: what leads to it needs its start alone."""
+    (panel,) = (panel for panel in panels(read("live.json")) if panel["title"] == "Runs")
+    (target,) = panel["targets"]
+    assert "'run_start'" in target["query"] and "until_ms" not in target["query"]
+    overrides = {one["matcher"]["options"]: one["properties"] for one in panel["fieldConfig"]["overrides"]}
+    (link,) = next(one["value"] for one in overrides["run"] if one["id"] == "links")
+    assert "var-run=${__data.fields.run}&time=${__data.fields[0].numeric}&time.window=7200000&" in link["url"]
+
+
+@each
 def test_units_are_those_of_the_metrics(name: str) -> None:
     for panel in panels(read(name)):
         if panel["type"] not in ("timeseries", "stat"):
@@ -196,7 +237,9 @@ def test_units_are_those_of_the_metrics(name: str) -> None:
         for target in panel["targets"]:
             query = target["query"]
             if "$__interval_ms" in query:
-                assert unit == "reqps", panel["title"]
+                counted = " ".join(re.findall(r'sum\("(\w+)"\)', query))
+                inferences = "inference" in counted or "execution" in counted
+                assert unit == ("cps" if inferences else "reqps"), panel["title"]
             elif " / " not in query:
                 names = re.findall(r'\("(\w+)"\)', query)
                 assert {unit_of(field) for field in names} == {unit}, panel["title"]
