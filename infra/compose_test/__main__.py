@@ -1,4 +1,4 @@
-"""Bring compose.yaml up for real, run a short test with two workers, look at what came of it.
+"""Bring compose.yaml up for real, run a short test with its two workers, look at what came of it.
 
 Exit codes: 0 all well; 1 something is not as it should be; 2 no engine can be started here.
 """
@@ -16,8 +16,12 @@ import tempfile
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 from infra.compose_test.engine import Engine, EngineError, why_not
+
+Json = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 STAND_INS = Path(__file__).parent / "standins"
@@ -30,6 +34,7 @@ RUN = (
     "--headless --expect-workers 2 --expect-workers-max-wait 120 -m identity --shape INPUT0:16 "
     "--request-rate-range 100 -p 3s --warm-up 1s"
 )
+MEASURED = """SELECT sum("ok") FROM "window" WHERE "phase" = 'measured'"""
 RUN_S = 600
 STOOD_IN = f"""What was a stand-in:
   {PYTHON}: Debian's Python 3.11 by debootstrap
@@ -110,16 +115,16 @@ def bring_up(engine: Engine, folder: Path) -> list[str]:
     compose = ["docker-compose", "-p", PROJECT, "-f", str(COMPOSE), "--env-file", str(environment)]
     options = {"LOAD_OPTIONS": RUN, "LOCUSTFILE": "locustfiles/any.py"}
     try:
-        say("bringing it up with two workers")
-        up = ["up", "--detach", "--no-build", "--scale", "worker=2"]
-        engine.command(*compose, *up, timeout_s=RUN_S, environment=options)
+        say("bringing it up")
+        engine.command(*compose, "up", "--detach", "--no-build", timeout_s=RUN_S, environment=options)
         master = engine.command(*compose, "ps", "-q", "master", environment=options)
         code = int(engine.docker("wait", master, timeout_s=RUN_S))
         print(engine.docker("logs", master))
         # 4 is a busy machine: sent late. It is a result all the same.
         faults = [] if code in (0, 4) else [f"the master ended with {code}"]
         engine.docker("cp", f"{master}:/results", str(folder / "results"))
-        faults += results_are_there(folder / "results") + points_arrived(engine, reader)
+        summary = only_summary(folder / "results")
+        faults += by_two_without_loss(summary) + points_arrived(engine, reader, summary)
         return faults + grafana_has_its_files(engine)
     except EngineError:
         say(
@@ -131,26 +136,31 @@ def bring_up(engine: Engine, folder: Path) -> list[str]:
         engine.command(*compose, "down", "--volumes", "--timeout", "20", environment=options)
 
 
-def results_are_there(folder: Path) -> list[str]:
-    """One run, by two workers, without loss."""
-    runs = [path for path in folder.iterdir() if (path / "summary.json").exists()]
-    if len(runs) != 1:
-        return [f"{len(runs)} runs with a summary.json in /results, not 1"]
-    summary = json.loads((runs[0] / "summary.json").read_text())
+def only_summary(folder: Path) -> Json:
+    """That of the one run there is. Raises EngineError where there is another number of them."""
+    found = list(folder.glob("*/summary.json"))
+    if len(found) != 1:
+        raise EngineError(f"{len(found)} runs with a summary.json in /results, not 1")
+    summary: Json = json.loads(found[0].read_text())
+    return summary
+
+
+def by_two_without_loss(summary: Json) -> list[str]:
     step = summary["steps"][0]
-    say(f"{runs[0].name}: {step['ok']} of {step['scheduled']} by {summary['run']['workers']} workers")
+    say(f"{step['ok']} of {step['scheduled']} by {summary['run']['workers']} workers")
     faults = [] if summary["run"]["workers"] == 2 else ["not both workers took part"]
     return faults + ([] if step["ok"] == step["scheduled"] > 0 else ["requests were lost or failed"])
 
 
-def points_arrived(engine: Engine, password: str) -> list[str]:
-    """By the published port, as the user that Grafana is."""
+def points_arrived(engine: Engine, password: str, summary: Json) -> list[str]:
+    """All of them: by the published port, as the user that Grafana is."""
     basic = b64encode(f"grafana:{password}".encode()).decode()
-    answer = fetch(engine, "http://127.0.0.1:8086/query?db=load&q=SHOW%20MEASUREMENTS", f"Basic {basic}")
-    series = json.loads(answer)["results"][0].get("series", [])
-    names = [row[0] for found in series for row in found["values"]]
-    say(f"in the database: {', '.join(names) or 'nothing'}")
-    return [] if names else ["no point reached the database"]
+    asked = urlencode({"db": "load", "q": MEASURED})
+    answer = json.loads(fetch(engine, f"http://127.0.0.1:8086/query?{asked}", f"Basic {basic}"))
+    told = sum(row[1] for series in answer["results"][0].get("series", []) for row in series["values"])
+    ok = summary["steps"][0]["ok"]
+    say(f"in the database: {told} answered")
+    return [] if told == ok else [f"{told} answered by the database, {ok} by summary.json"]
 
 
 def grafana_has_its_files(engine: Engine) -> list[str]:

@@ -119,7 +119,24 @@ def test_master_and_workers_can_write_their_results() -> None:
 
 def test_without_a_gpu_nothing_asks_for_one() -> None:
     assert "nvidia" not in COMPOSE.read_text().replace("nvcr", "")
-    assert list(loaded(INFRA / "compose.gpu.yaml")["services"]) == ["triton"]
+
+
+def test_with_gpus_triton_computes_on_them_and_the_masters_agent_sees_them() -> None:
+    """NVML comes with the capability "utility" alone."""
+    reserved = {
+        name: service["deploy"]["resources"]["reservations"]["devices"]
+        for name, service in loaded(INFRA / "compose.gpu.yaml")["services"].items()
+    }
+    every = {"driver": "nvidia", "count": "all"}
+    assert reserved == {
+        "triton": [every | {"capabilities": ["gpu"]}],
+        "master": [every | {"capabilities": ["gpu", "utility"]}],
+    }
+    assert "[agent" in (INFRA / "docker" / "Dockerfile").read_text()
+
+
+def test_there_are_workers_without_asking_for_them() -> None:
+    assert SERVICES["worker"]["deploy"] == {"replicas": 2}
 
 
 # images
