@@ -9,14 +9,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from triton_users.collect.cpu import Cpu
+from triton_users.collect.sensor import Reading
 from triton_users.metrics import CPU_SHARES
+from triton_users.units import NS_PER_S
 
 SECONDS = 4
 MPSTAT = ("mpstat", "-o", "JSON", "-P", "ALL", "-u", "-I", "SUM,CPU")
@@ -36,7 +38,11 @@ def told(output: str) -> dict[str, Any]:
 
 
 def sampled(sensor: Cpu, now_ns: int) -> dict[str, dict[str, float]]:
-    return {one.labels["cpu"]: dict(one.values) for one in sensor.sample(now_ns) if not one.detail}
+    return by_cpu(sensor.sample(now_ns))
+
+
+def by_cpu(readings: Iterable[Reading]) -> dict[str, dict[str, float]]:
+    return {one.labels["cpu"]: dict(one.values) for one in readings if not one.detail}
 
 
 BURN = """
@@ -81,10 +87,23 @@ def test_beside_mpstat_under_load(burner: None) -> None:
 
 
 SCRIPT = """
-mount --bind {0}/stat /proc/stat && mount --bind {0}/interrupts /proc/interrupts
-(sleep 0.5; cat {0}/stat.later >{0}/stat; cat {0}/interrupts.later >{0}/interrupts) &
-exec mpstat -o JSON -P ALL -u -I SUM,CPU 1 1
+set -e
+for file in stat interrupts softirqs; do mount --bind {0}/$file /proc/$file; done
+(sleep 0.5; for file in stat interrupts softirqs; do cat {0}/$file.later >{0}/$file; done) &
+exec mpstat -o JSON -P ALL -u -I SUM,CPU,SCPU 1 1
 """
+HARD = """           CPU0
+  7:   {0}   IO-APIC   timer
+LOC:  {1}   Local timer interrupts
+RES:  9   Rescheduling interrupts
+"""
+SOFT = """                CPU0
+      TIMER:   {0}
+     NET_RX:   {1}
+      BLOCK:   9
+"""
+HAPPENED = {"hard": {"7": 3, "LOC": 1000}, "soft": {"TIMER": 250, "NET_RX": 17}}
+"""By kind, between the two states of the counters; the others are as before."""
 
 
 def test_to_the_last_digit_on_the_same_counters(tmp_path: Path) -> None:
@@ -100,23 +119,36 @@ def test_to_the_last_digit_on_the_same_counters(tmp_path: Path) -> None:
     (tmp_path / "stat").write_text(before.format("") + before.format("0") + "intr 5000 1\nctxt 1\n")
     later = after.format("") + after.format("0") + "intr 6234 1\nctxt 1\n"
     (tmp_path / "stat.later").write_text(later)
-    table = "           CPU0\n  7:   {0}   IO-APIC   timer\nLOC:  {1}   Local timer interrupts\n"
-    (tmp_path / "interrupts").write_text(table.format(1, 100))
-    (tmp_path / "interrupts.later").write_text(table.format(4, 1100))
+    for name, table, counts in (("interrupts", HARD, "hard"), ("softirqs", SOFT, "soft")):
+        grown = HAPPENED[counts].values()
+        (tmp_path / name).write_text(table.format(100, 200))
+        (tmp_path / f"{name}.later").write_text(
+            table.format(*(n + m for n, m in zip((100, 200), grown, strict=True)))
+        )
     sensor = Cpu(tmp_path)
     sensor.open()
     sampled(sensor, 0)
+    sampled(sensor, NS_PER_S)  # soft interrupts are read from the second time on
     output = subprocess.run(
         ["unshare", "-rm", "sh", "-c", SCRIPT.format(tmp_path)], capture_output=True, text=True, check=False
     )
     assert not output.returncode, output.stderr
     assert (tmp_path / "stat").read_text() == later
     theirs = told(output.stdout)
-    ours = sampled(sensor, 1_000_000_000)
+    readings = list(sensor.sample(2 * NS_PER_S))
+    ours = by_cpu(readings)
     load = {one["cpu"]: one for one in theirs["cpu-load"]}
     for cpu in ("all", "0"):
         for name in CPU_SHARES:
             assert round(100 * ours[cpu][f"cpu_{name}_ratio"], 2) == load[cpu][name], (cpu, name)
     assert load["0"]["guest"] > 0 and load["0"]["steal"] > 0
     # Interrupts are told per second of mpstat's own second, which is a little longer than one.
-    assert theirs["sum-interrupts"][0]["intr"] == pytest.approx(ours["all"]["interrupt_rate"], rel=0.1)
+    second = ours["all"]["interrupt_rate"] / theirs["sum-interrupts"][0]["intr"]
+    assert second == pytest.approx(1, rel=0.1)
+    assert {one.labels["interrupts"]: one.values for one in readings if one.detail} == HAPPENED
+    for listed, kind in (("individual-interrupts", "hard"), ("soft-interrupts", "soft")):
+        (processor,) = theirs[listed]
+        rates = {one["name"]: one["value"] for one in processor["intr"]}
+        assert {name for name, rate in rates.items() if rate} == HAPPENED[kind].keys()
+        for name, count in HAPPENED[kind].items():
+            assert rates[name] * second == pytest.approx(count, rel=1e-3, abs=0.01), (kind, name)
