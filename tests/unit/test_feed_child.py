@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from triton_users import __main__ as command
-from triton_users.metrics import BY_NAME
 from triton_users.options.faults import OptionError
 from triton_users.options.settings import Settings
 from triton_users.options.table import OPTIONS
@@ -144,28 +142,3 @@ def test_a_folder_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFix
     target = ["--influx-url", "http://127.0.0.1:9", "--influx-bucket", "load"]
     assert command.main(["replay", str(tmp_path), *target]) == 2
     assert "is no results folder" in capsys.readouterr().err
-
-
-def test_the_console_and_the_summary_use_metrics_names_only() -> None:
-    """Every number of a row of summary.json is a metric; the console's columns are taken from these."""
-    from tests.unit.test_report_example import example_run
-    from triton_users.report import summary
-
-    text = {"name", "flow", "model", "model_version", "class", "mode", "distribution", "started_at"}
-    parts = {"errors", "messages", "server", "audit", "generators", "gaps"}
-    for row in summary.build(example_run())["steps"]:
-        assert set(row) - text - parts <= BY_NAME.keys(), set(row) - text - parts - BY_NAME.keys()
-        for generator in row["generators"]:
-            assert set(generator) - {"worker", "host", "address"} <= BY_NAME.keys()
-        if row["server"]:
-            assert set(row["server"]) - {"composing"} <= BY_NAME.keys()
-    source = Path(__file__).parents[2] / "triton_users/report"
-    known = (
-        BY_NAME.keys()
-        | text
-        | parts
-        | {"composing", "worker", "host", "address", "batch_size", "input_shapes"}
-    )
-    for path in ("tables.py", "numbers.py", "notes.py", "csv.py"):
-        named = set(re.findall(r'\b(?:row|server|generator)\["([a-z_]+)"\]', (source / path).read_text()))
-        assert named <= known, (path, named - known)
