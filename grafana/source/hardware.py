@@ -131,6 +131,7 @@ def _gpu(
     shown = next(iter(named.values()))
     columns = _columns(_METRICS, {tritons: f"{shown} (Triton)"}, grown=grown)
     line = Line(_METRICS.every(*columns, by=["run", "uuid"]), "$col · $tag_uuid · $tag_run")
+    text = f"{text} (Triton): by its metrics page."
     return _sensor(title, _GPU, named, ["gpu"], text, top=top, grown=grown, width=6, more=[line])
 
 
