@@ -132,6 +132,9 @@ def test_a_call_that_expires_in_mid_message_is_skipped_from_then_on():
     assert connection.receive(memoryview(b"")).skip == len(stream) - 500
 
 
+WINDOW = 2 * 40_005
+"""An honest server, whose longest DATA frame is half of it, never oversteps it: we top it up at half."""
+
 KINDS = st.sampled_from([*GOOD, *[together] * 6, *BAD])
 RESPONSES = st.lists(
     st.tuples(
@@ -151,10 +154,10 @@ def test_any_mix_in_any_cuts(responses, seed, cuts, skip):
     messages = [bytes([i]) * size for i, size in enumerate(sizes)]
     conversation = converse(kinds, wants, messages, random.Random(seed))
     places = sorted(int(cut * len(conversation.stream)) for cut in cuts)
-    whole = run(conversation.tickets, conversation.stream, fast=False)
+    whole = run(conversation.tickets, conversation.stream, fast=False, window=WINDOW)
     check(conversation, whole)
     for fast, parts in itertools.product((True, False), ([], places)):
-        outcome = run(conversation.tickets, conversation.stream, parts, fast=fast, skip=skip)
+        outcome = run(conversation.tickets, conversation.stream, parts, fast=fast, skip=skip, window=WINDOW)
         assert outcome.key() == whole.key()
 
 
