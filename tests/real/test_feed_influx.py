@@ -49,7 +49,7 @@ def test_a_token_is_needed_and_never_shown(
 
 def test_a_wrong_bucket_is_named(influx: Influx, folder: ResultsFolder) -> None:
     said = replay(folder.path, *influx.target("nowhere").arguments(), code=1)
-    assert "404, there is no such bucket" in said
+    assert '404, database not found: "nowhere": there is no such database' in said
 
 
 def test_a_field_of_another_type_is_refused_alone_named_and_kept(

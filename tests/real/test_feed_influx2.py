@@ -58,5 +58,12 @@ def test_refusals_are_told_as_they_are_with_1_8(
     target = influx2.target(token_file=str(wrong))
     assert "401, the token is wrong or missing" in replay(folder.path, *target.arguments(), code=1)
     said = replay(folder.path, *influx2.target("nowhere").arguments(), code=1)
-    assert "404, there is no such bucket" in said
+    assert "there is no such bucket" in said
+    elsewhere = replay(folder.path, *influx2.target(org="elsewhere").arguments(), code=1)
+    assert 'organization name "elsewhere" not found: give' in elsewhere
     refuses_another_type_alone(influx2, folder.path)
+
+
+def test_the_organisation_may_be_left_out(influx2: Influx, folder: ResultsFolder) -> None:
+    replay(folder.path, *influx2.target(org="").arguments())
+    assert influx2.everything()

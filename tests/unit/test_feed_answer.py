@@ -42,7 +42,16 @@ def test_too_large_is_for_good_but_not_for_its_points() -> None:
     [
         (401, said("unauthorized access"), "401, the token is wrong or missing", True),
         (403, "", "403, the token may not write here", True),
-        (404, said("bucket not found"), "404, there is no such bucket", True),
+        (404, said('bucket "b" not found'), '404, bucket "b" not found: there is no such bucket', True),
+        (
+            404,
+            said('database not found: "d"'),
+            '404, database not found: "d": there is no such database',
+            True,
+        ),
+        (404, said('organization name "o" not found'), '404, organization name "o" not found: give', True),
+        (404, "404 page not found", "404, 404 page not found: is this InfluxDB?", True),
+        (404, "", "404, not found: is this InfluxDB?", True),
         (400, said("org is required"), "400, org is required", True),
         (422, said("something else"), "422, something else", True),
         (307, "", "307, temporary redirect", True),

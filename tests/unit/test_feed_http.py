@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from triton_users.sinks.influx_answer import Refused, Unavailable
 from triton_users.sinks.influx_target import InfluxTarget, TargetError
-from triton_users.sinks.influx_write import InfluxWriter
+from triton_users.sinks.influx_write import NO_ORGANISATION, InfluxWriter
 
 TOKEN = "t0ps3cret"
 
 
 class Server:
-    """Answers each write by ``answer``: (status, headers, body), or "cut", or "hang"."""
+    """Answers each write by ``answer``: (status, headers, body), or "cut", or "hang". With ``owners``, the
+    organisations that have a bucket "load" which the token may read, it stands in for InfluxDB 2.7.12: by
+    http/write_handler.go and tenant/http_server_bucket.go, and messages of tenant/error_org.go."""
 
     def __init__(self) -> None:
         self.answer: tuple[int, dict[str, str], bytes] | str = (204, {}, b"")
+        self.owners: list[str] | None = None
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.released = threading.Event()
         outer = self
@@ -38,7 +43,18 @@ class Server:
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
-                status, headers, text = outer.answer
+                asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+                known = outer.owners is None or asked["org"] in outer.owners
+                self._send(*(outer.answer if known else _not_found(asked["org"])))
+
+            def do_GET(self) -> None:
+                outer.requests.append((self.path, dict(self.headers), b""))
+                name = parse_qs(urlsplit(self.path).query)["name"]
+                found = [_bucket(owner) for owner in outer.owners or () if name == ["load"]]
+                text = json.dumps({"links": {"self": self.path}, "buckets": found}).encode()
+                self._send(200, {"Content-Type": "application/json"}, text)
+
+            def _send(self, status: int, headers: dict[str, str], text: bytes) -> None:
                 self.send_response(status)
                 for name, value in ({"Content-Length": str(len(text))} | headers).items():
                     self.send_header(name, value)
@@ -58,6 +74,23 @@ class Server:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+
+
+def _not_found(organisation: str) -> tuple[int, dict[str, str], bytes]:
+    message = f'organization name "{organisation}" not found'
+    return (
+        404,
+        {"Content-Type": "application/json"},
+        json.dumps({"code": "not found", "message": message}).encode(),
+    )
+
+
+def _bucket(owner: str) -> dict[str, Any]:
+    place = "/api/v2/buckets/00112233445566aa"
+    links = {"self": place, "org": f"/api/v2/orgs/{owner}", "write": f"/api/v2/write?org={owner}"}
+    named = {"id": "00112233445566aa", "orgID": owner, "type": "user", "name": "load"}
+    rules = [{"type": "expire", "everySeconds": 0, "shardGroupDurationSeconds": 604800}]
+    return named | {"retentionRules": rules, "links": links, "labels": []}
 
 
 @pytest.fixture
@@ -189,4 +222,45 @@ def test_without_a_token_there_is_no_header(server: Server, monkeypatch: pytest.
     writer = InfluxWriter(InfluxTarget(server.url, "load"))
     assert writer.write(["a x=1i 1"]) is None
     assert "Authorization" not in server.requests[0][1]
+    writer.close()
+
+
+def without_organisation(server: Server, bucket: str = "load", org: str = "") -> InfluxWriter:
+    return InfluxWriter(InfluxTarget(server.url, bucket, org=org))
+
+
+def test_without_an_organisation_it_is_the_buckets_own(server: Server) -> None:
+    server.owners = ["0a1b2c3d4e5f6071"]
+    writer = without_organisation(server)
+    assert writer.write(["a x=1i 1"]) is None
+    assert writer.write(["a x=2i 2"]) is None
+    organisations = [parse_qs(urlsplit(path).query).get("org") for path, _, _ in server.requests]
+    assert organisations == [[NO_ORGANISATION], None, server.owners, server.owners]
+    assert [body and gzip.decompress(body) for _, _, body in server.requests[2:]] == [
+        b"a x=1i 1",
+        b"a x=2i 2",
+    ]
+    writer.close()
+
+
+@pytest.mark.parametrize("owners", [[], ["0a1b2c3d4e5f6071", "0a1b2c3d4e5f6072"]])
+def test_where_that_cannot_be_told_the_option_is_named(server: Server, owners: list[str]) -> None:
+    """The token may write to the bucket alone, or two organisations have one of this name."""
+    server.owners = owners
+    writer = without_organisation(server)
+    answer = writer.write(["a x=1i 1"])
+    assert isinstance(answer, Unavailable) and answer.settings
+    assert (
+        answer.reason.startswith('404, organization name "-" not found: give')
+        and "--influx-org" in answer.reason
+    )
+    writer.close()
+
+
+def test_an_organisation_that_was_given_is_not_replaced(server: Server) -> None:
+    server.owners = ["0a1b2c3d4e5f6071"]
+    writer = without_organisation(server, org="elsewhere")
+    answer = writer.write(["a x=1i 1"])
+    assert isinstance(answer, Unavailable) and "--influx-org" in answer.reason
+    assert len(server.requests) == 1
     writer.close()

@@ -297,7 +297,7 @@ OPTIONS: tuple[Option, ...] = (
         values.name,
         "",
         RUN,
-        "Organisation that the bucket belongs to (InfluxDB 2).",
+        "Organisation that the bucket belongs to (InfluxDB 2; needed if the token may not read it).",
         "<name>",
         "give the organisation's name",
         in_form=False,

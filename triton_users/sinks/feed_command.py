@@ -143,7 +143,9 @@ def _parser(command: str, text: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--influx-bucket", required=True, metavar="NAME", help="bucket; with 1.8 DATABASE/POLICY"
     )
-    parser.add_argument("--influx-org", default="", metavar="NAME", help="organisation (InfluxDB 2)")
+    parser.add_argument(
+        "--influx-org", default="", metavar="NAME", help="the bucket's organisation (InfluxDB 2)"
+    )
     parser.add_argument("--influx-token-file", metavar="FILE", help="file that holds the token")
     parser.add_argument(
         "--influx-drain", metavar="DURATION", help="give up when nothing could be written for so long (30s)"

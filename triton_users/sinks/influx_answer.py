@@ -50,8 +50,19 @@ Answer = Refused | Unavailable | None
 _ADVICE = {
     HTTPStatus.UNAUTHORIZED: "the token is wrong or missing: set INFLUXDB_TOKEN or --influx-token-file",
     HTTPStatus.FORBIDDEN: "the token may not write here: give one that may write to the bucket",
-    HTTPStatus.NOT_FOUND: "there is no such bucket: create it, or see --influx-bucket (1.8: DATABASE/POLICY)",
 }
+_ORGANISATION = "organization"
+_NOT_FOUND = {
+    _ORGANISATION: "give the bucket's organisation by --influx-org",
+    "bucket": "there is no such bucket: create it, or see --influx-bucket",
+    "database": "there is no such database: create it, or see --influx-bucket (1.8: DATABASE/POLICY)",
+}
+"""What to do, by what InfluxDB's message names."""
+
+
+def lacks_organisation(status: int, body: str) -> bool:
+    """Whether this is InfluxDB 2's answer where it does not know the organisation."""
+    return status == HTTPStatus.NOT_FOUND and _ORGANISATION in _message(body)
 
 
 def answer_of(status: int, body: str, retry_after: str | None) -> Answer:
@@ -64,13 +75,20 @@ def answer_of(status: int, body: str, retry_after: str | None) -> Answer:
     if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY) and _FOR_GOOD.search(message):
         dropped = _DROPPED.search(message)
         return Refused(status, message, int(dropped[1]) if dropped else None)
-    known = next((text for code, text in _ADVICE.items() if code == status), "")
-    said = known or message or _phrase(status)
+    said = _advice(status, message) or message or _phrase(status)
     busy = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.REQUEST_TIMEOUT,
     )
     return Unavailable(f"{status}, {said}", retry_after_s(retry_after), settings=not busy)
+
+
+def _advice(status: int, message: str) -> str:
+    """What to do, and for a 404 also what was said; empty where nobody knows."""
+    if status == HTTPStatus.NOT_FOUND:
+        found = next((advice for word, advice in _NOT_FOUND.items() if word in message), "is this InfluxDB?")
+        return f"{message or _phrase(status)}: {found}"
+    return next((text for code, text in _ADVICE.items() if code == status), "")
 
 
 def retry_after_s(text: str | None) -> float | None:
