@@ -30,6 +30,7 @@ from triton_users.stats.window import (
 from triton_users.units import NS_PER_MS, NS_PER_S
 
 RUN = "4f2a"
+OPTIONS = {"latency_threshold_ns": 10 * NS_PER_MS}
 WORKERS = 2
 OK_OF_SECOND = 30
 """Of each worker, class and phase."""
@@ -89,11 +90,11 @@ def lines_of(seconds: int) -> Iterator[Line]:
                 late = window_of(worker, second)
                 continue
             for line in timeline.add(window_of(worker, second)):
-                yield line | {"name": "batch 1"}
+                yield line | {"name": "batch 1", "open_loop": ["ImageUser"]}
         reading = {"labels": {"kind": "a b"}, "values": {"used_bytes": 5, "free_bytes": 7.5}}
         yield {"kind": "sample", "source": "memory", "host": "box", "at_ns": second * NS_PER_S, **reading}
     for line in [*timeline.flush(), *timeline.add(late)]:
-        yield line | {"name": "batch 1"}
+        yield line | {"name": "batch 1", "open_loop": ["ImageUser"]}
     owed = {Key("ImageUser", SMALL, trial): Series(scheduled=LOST, lost=LOST) for trial in (WARM_UP, 0, 1)}
     yield lost_line(0, "batch 1", (seconds - 1) * NS_PER_S, owed)
     for index, outcome in enumerate(run.steps):
@@ -108,7 +109,13 @@ def lines_of(seconds: int) -> Iterator[Line]:
 def results_folder(parent: Path, seconds: int = 4, zero_wall_ns: int = ZERO_NS) -> ResultsFolder:
     """A finished run's folder."""
     record = RunRecord(
-        id=RUN, seed=1, zero_wall_ns=zero_wall_ns, command=["locust"], options={}, versions={}, hosts=["box"]
+        id=RUN,
+        seed=1,
+        zero_wall_ns=zero_wall_ns,
+        command=["locust"],
+        options=OPTIONS,
+        versions={},
+        hosts=["box"],
     )
     folder = ResultsFolder.create(parent, "sr.py", record)
     folder.windows.write_text("".join(json.dumps(line) + "\n" for line in lines_of(seconds)))

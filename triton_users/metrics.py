@@ -158,6 +158,7 @@ _SENSORS: tuple[Metric, ...] = (
 
 METRICS: tuple[Metric, ...] = (
     _count("scheduled", "Requests that the schedule asked for, counted from the schedule alone"),
+    _count("offered", "Scheduled requests of flows with a rate; a closed loop offers none"),
     _count("sent", "Requests handed to a connection"),
     _count("ok", "Requests answered with success"),
     _count("failed", "Requests answered by an error, without connection, or unanswered when the drain ended"),

@@ -63,6 +63,16 @@ def same_as_summary(influx: Influx, run: LocustProcess) -> None:
         where = f"phase = 'measured' AND step = '{point['step']}'"
         for name in ("scheduled", "sent", "ok", "inferences"):
             assert influx.value(f'SELECT sum("{name}") FROM window WHERE {where}') == row[name], name
+        offered, lag = row["scheduled"], row["send_lag_ns"] and row["send_lag_ns"]["max"]
+        if row["mode"] == "closed":
+            offered = None
+            assert (
+                influx.value(f"SELECT max(send_lag_p99_ns) FROM worker WHERE step = '{point['step']}'")
+                is None
+            )
+        assert influx.value(f"SELECT sum(offered) FROM window WHERE {where}") == offered
+        assert influx.value(f"SELECT max(send_lag_max_ns) FROM window WHERE {where}") == lag
+        assert influx.value(f"SELECT sum(good) FROM window WHERE {where}") is None, "without a latency budget"
         assert influx.value(f"SELECT sum(latency_le_100000ms) FROM window WHERE {where}") == row["ok"]
         assert (
             influx.value(f"SELECT max(latency_max_ns) FROM window WHERE {where}") == row["latency_ns"]["max"]

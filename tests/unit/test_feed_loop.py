@@ -57,7 +57,7 @@ class Scene:
         self.end = End(DRAIN_S * NS_PER_S, self.sleep, lambda: self.now)
         self.rejected = folder.path / "rejected.jsonl"
         self.feed = Feed(
-            Batches(folder.windows, Points(RUN, ZERO_NS)),
+            Batches(folder.windows, Points(RUN, ZERO_NS, budget=True)),
             self.database,
             Rejected(self.rejected),
             self.end,
@@ -244,7 +244,7 @@ def test_again_changes_nothing(folder: ResultsFolder) -> None:
 def test_a_replay_may_take_longer_than_its_patience(folder: ResultsFolder) -> None:
     scene = Scene(folder, lambda lines: None)
     scene.feed = Feed(
-        Batches(folder.windows, Points(RUN, ZERO_NS)),
+        Batches(folder.windows, Points(RUN, ZERO_NS, budget=True)),
         scene.database,
         Rejected(scene.rejected),
         scene.end,

@@ -12,14 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.feed_example import OK_OF_SECOND, RUN, WORKERS, lines_of, window_of
-from tests.unit.test_report_example import ZERO_NS
+from tests.unit.test_report_example import SMALL, ZERO_NS
 from triton_users.metrics import BY_NAME, EDGES_NS
+from triton_users.sinks.events import lost_line
 from triton_users.sinks.points import point
 from triton_users.sinks.points_line import Points
 from triton_users.sinks.points_schema import BUCKETS, MEASUREMENTS, PHASES, document
 from triton_users.sinks.points_window import up_to_edges
 from triton_users.stats.histogram import from_values
+from triton_users.stats.lines import Line
 from triton_users.stats.timeline import Timeline
+from triton_users.stats.window import Key, Series
 from triton_users.units import NS_PER_S
 
 _LINE = re.compile(r"((?:[^ \\]|\\.)+) (.+) (\d+)")
@@ -35,7 +38,7 @@ def parsed(line: str) -> tuple[str, dict[str, str], dict[str, str], int]:
 
 
 def points_of(seconds: int = 4) -> list[str]:
-    made = Points(RUN, ZERO_NS)
+    made = Points(RUN, ZERO_NS, budget=True)
     return [text for line in lines_of(seconds) for text in made.of(dict(line))]
 
 
@@ -106,6 +109,37 @@ def test_a_second_is_one_point_per_class_and_phase_whatever_its_revision() -> No
         assert fields["service_latency_p99_ns"] == fields["latency_p99_ns"]  # a closed loop
 
 
+def fields_of(measurement: str, line: Line, *, budget: bool = True) -> dict[str, set[str]]:
+    """The names of the fields of each flow (of each worker), once they are made."""
+    found: dict[str, set[str]] = {}
+    for text in Points(RUN, ZERO_NS, budget=budget).of(line):
+        name, tags, fields, _ = parsed(text)
+        if name == measurement:
+            found.setdefault(tags.get("flow") or tags["worker"], set()).update(fields)
+    return found
+
+
+def test_a_closed_loop_offers_no_rate_and_has_no_send_lag() -> None:
+    (line,) = Timeline().add(window_of(0, 1))
+    other = [one | {"flow": "Other"} for one in line["series"]]
+    mixed = line | {"series": [*line["series"], *other]}
+    of_rate = {"offered", "send_lag_count", "send_lag_p99_ns"}
+    window = fields_of("window", mixed | {"open_loop": ["Other"]})
+    assert of_rate <= window["Other"] and not of_rate & window["ImageUser"]
+    assert "scheduled" in window["ImageUser"]
+    assert "send_lag_p99_ns" in fields_of("worker", mixed | {"open_loop": ["Other"]})["0"]
+    assert "send_lag_p99_ns" not in fields_of("worker", line | {"open_loop": []})["0"]
+    assert of_rate <= fields_of("window", dict(line))["ImageUser"]  # a spool that does not tell
+
+
+def test_without_a_latency_budget_there_is_no_goodput() -> None:
+    (line,) = Timeline().add(window_of(0, 1))
+    owed = lost_line(0, "a", NS_PER_S, {Key("ImageUser", SMALL, 0): Series(scheduled=1, lost=1)})
+    for made in (dict(line), owed):
+        assert "good" in fields_of("window", made)["ImageUser"]
+        assert "good" not in fields_of("window", made, budget=False)["ImageUser"]
+
+
 def test_what_a_step_lost_is_beside_its_seconds() -> None:
     lost = {
         dict(tags)["phase"]: (fields["scheduled"], fields["lost"], fields["ok"])
@@ -116,7 +150,7 @@ def test_what_a_step_lost_is_beside_its_seconds() -> None:
 
 
 def test_a_workers_missing_windows_are_told_and_found_again() -> None:
-    timeline, made = Timeline(), Points(RUN, ZERO_NS)
+    timeline, made = Timeline(), Points(RUN, ZERO_NS, budget=True)
     found = []
     for second in (0, 2, 1):
         (line,) = timeline.add(window_of(0, second))
@@ -150,8 +184,8 @@ DAMAGED: list[dict[str, object]] = [
 @pytest.mark.parametrize("line", DAMAGED, ids=lambda line: line["kind"])
 def test_a_line_that_is_not_what_it_promises_raises_plainly(line: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError, IndexError)):
-        Points(RUN, 0).of(line)
+        Points(RUN, 0, budget=True).of(line)
 
 
 def test_kinds_of_the_future_are_passed_over() -> None:
-    assert Points(RUN, 0).of({"kind": "new"}) == []
+    assert Points(RUN, 0, budget=True).of({"kind": "new"}) == []

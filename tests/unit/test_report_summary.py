@@ -91,6 +91,7 @@ def test_a_closed_step_of_one_class_is_one_row() -> None:
     assert row["achieved_request_rate"] == pytest.approx(61.8)
     assert row["goodput_rate"] is None
     assert row["send_lag_ns"] is None
+    assert [one["send_lag_p99_ns"] for one in row["generators"]] == [None]
     assert row["started_at"] == "2023-11-14T22:13:22.000Z"
     assert row["duration_ns"] == 5 * NS_PER_S
     assert all(isinstance(row["latency_ns"][key], int) for key in LATENCY_KEYS)

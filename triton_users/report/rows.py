@@ -183,7 +183,7 @@ def _generators(outcome: StepOutcome) -> list[Row]:
             "clock_offset_ns": view.clock_offset_ns,
             "clock_uncertainty_ns": view.clock_uncertainty_ns,
             "cpu_ratio": generator.cpu_mean,
-            "send_lag_p99_ns": generator.send_lag_p99_ns,
+            "send_lag_p99_ns": generator.send_lag_p99_ns if outcome.result.step.open_loop else None,
             "late": generator.late,
             "dropped": generator.dropped,
             "windows": generator.windows,

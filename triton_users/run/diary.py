@@ -10,11 +10,11 @@ from triton_users.report.outcome import RunOutcome, StepOutcome
 from triton_users.report.rows import step_rows
 from triton_users.run.voice import Voice
 from triton_users.run.workers import Peer
-from triton_users.sinks.events import ERROR, event_line, lost_line, step_line
+from triton_users.sinks.events import ERROR, OPEN_LOOP, event_line, lost_line, step_line
 from triton_users.sinks.feed_child import FeedChild
 from triton_users.sinks.spool import Spool
 from triton_users.stats.window import Key, Series
-from triton_users.step import Step
+from triton_users.step import CLOSED, Step
 from triton_users.verdict.verdict import Reason
 
 
@@ -30,7 +30,7 @@ class Diary:
         self._feed = feed
         self._events = 0
         self._here: dict[int, Peer] = {}
-        self._names: dict[int, str] = {}
+        self._steps: dict[int, Step] = {}
 
     def event(self, event: str, at_ns: int, title: str, text: str = "", **more: Any) -> None:
         """Something happened; ``more`` as ``event_line`` has it."""
@@ -42,8 +42,12 @@ class Diary:
         self._spool.append(line)
 
     def complete(self, line: dict[str, Any]) -> None:
-        """Put into a merged second what the timeline does not know: names and clocks."""
-        line["name"] = self._names.get(line["step"], "")
+        """Put into a merged second what the timeline does not know: names, which flows have a schedule, and
+        clocks."""
+        step = self._steps.get(line["step"])
+        line["name"] = "" if step is None else step.name
+        if step is not None:
+            line[OPEN_LOOP] = [flow.name for flow in step.flows if flow.process != CLOSED]
         for generator in line["generators"]:
             peer = self._here.get(generator["worker"])
             if peer is not None and "clock_offset_ns" not in generator:
@@ -56,7 +60,7 @@ class Diary:
 
     def plan(self, step: Step) -> None:
         """A step is about to begin: its name goes into every line of it."""
-        self._names[step.index] = step.name
+        self._steps[step.index] = step
 
     def step_start(self, step: Step, t0_ns: int) -> None:
         """A step's schedule begins at ``t0_ns``."""

@@ -11,6 +11,9 @@ from triton_users.stats.window import Key, Series
 
 Line = dict[str, Any]
 
+OPEN_LOOP = "open_loop"
+"""In a merged second: those of the step's flows that have a rate. A line without it is of these alone."""
+
 INFO, DOUBTFUL, INVALID, ERROR = "info", "doubtful", "invalid", "error"
 
 

@@ -70,7 +70,8 @@ def _run(options: argparse.Namespace, *, replay: bool, status: StatusFile | None
     rejected = Rejected(folder.path / "rejected.jsonl")
     end = End(target.drain_ns, signalled_sleep(lambda: _ask(end)))
     told = _Teller(status, folder if replay else None)
-    made = Points(str(run["id"]), int(run["zero_wall_ns"]))
+    budget = (run.get("options") or {}).get("latency_threshold_ns") is not None
+    made = Points(str(run["id"]), int(run["zero_wall_ns"]), budget=budget)
     writer = InfluxWriter(target)
     writer.open()
     if replay:

@@ -14,12 +14,14 @@ from triton_users.stats.sequences import Sequences
 class Points:
     """Makes the points of one run's lines, which must come in the spool's order.
 
-    It remembers which windows came: the same spool makes the same points.
+    ``budget``: whether it has a latency budget. It remembers which windows came: the same spool makes the
+    same points.
     """
 
-    def __init__(self, run: str, zero_wall_ns: int) -> None:
+    def __init__(self, run: str, zero_wall_ns: int, *, budget: bool) -> None:
         self._run = {"run": run}
         self._zero = zero_wall_ns
+        self._budget = budget
         self._seen = Sequences()
 
     def of(self, line: dict[str, Any]) -> list[str]:
@@ -30,9 +32,9 @@ class Points:
     def _of(self, line: dict[str, Any]) -> Iterator[str | None]:
         match line.get("kind", "window"):
             case "window":
-                yield from window_points(line, self._tags(line), self._zero, self._seen)
+                yield from window_points(line, self._tags(line), self._zero, self._seen, budget=self._budget)
             case "lost":
-                yield from lost_points(line, self._tags(line), self._zero)
+                yield from lost_points(line, self._tags(line), self._zero, budget=self._budget)
             case "step":
                 yield from step_points(line, self._tags(line), self._zero)
             case "event":

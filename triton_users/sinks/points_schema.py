@@ -21,10 +21,10 @@ LOST_OF = {phase: f"{phase}_lost" for phase in PHASES}
 
 RATES = ("request_rate", "achieved_request_rate", "inference_rate", "goodput_rate")
 COUNTERS = tuple(name for name in names_of("class") if BY_NAME[name].kind == "counter")
-BY_COMPLETION = ("completed", "completed_inferences", "good")
+AS_RATES = ("offered", "completed", "completed_inferences", "good")
 """Counters that only seconds have: a step tells them as rates."""
 STEP_HISTOGRAMS = HISTOGRAMS[:3]
-STEP_COUNTERS = tuple(name for name in COUNTERS if name not in BY_COMPLETION)
+STEP_COUNTERS = tuple(name for name in COUNTERS if name not in AS_RATES)
 SERVER = tuple(names_of("server"))
 LOAD = ("in_flight", "users", "windows")
 OF_WORKER = ("scheduled", "sent", "ok", "failed", "late", "dropped")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from triton_users.metrics import EDGES_NS, PERCENTILES, figure_name
 from triton_users.names import shapes_name
+from triton_users.sinks.events import OPEN_LOOP
 from triton_users.sinks.points import Value, point
 from triton_users.sinks.points_schema import (
     BUCKETED,
@@ -25,7 +26,7 @@ from triton_users.stats.lines import Line, line_series
 from triton_users.stats.merge import merge_series
 from triton_users.stats.sequences import Sequences
 from triton_users.stats.trials import NO_TRIAL
-from triton_users.stats.window import LATENCY, SERVICE_LATENCY, WARM_UP, Hist, Series
+from triton_users.stats.window import LATENCY, SEND_LAG, SERVICE_LATENCY, WARM_UP, Hist, Series
 from triton_users.step import RequestClass
 from triton_users.units import NS_PER_S
 
@@ -38,6 +39,7 @@ _NAMES = {
     }
     for histogram in HISTOGRAMS
 }
+_COUNTED = tuple(name for name in COUNTERS if name not in ("offered", "failed", "good"))
 _EDGES = bucket_index(np.array(EDGES_NS))
 _ADDED = ("loop_stalls", "gc_collections", *OF_WORKER)
 _LARGEST = ("cpu_ratio", "loop_stall_max_ns", "send_lag_p99_ns")
@@ -53,10 +55,13 @@ def class_tags(flow: str, cls: RequestClass) -> Tags:
     return {"flow": flow, "model": cls.model, "batch": str(cls.batch_size), "shape": shape}
 
 
-def window_points(line: Line, tags: Tags, zero_wall_ns: int, seen: Sequences) -> Iterator[str | None]:
-    """The points of one line; ``tags`` are those of its run and step, ``seen`` the windows so far."""
+def window_points(
+    line: Line, tags: Tags, zero_wall_ns: int, seen: Sequences, *, budget: bool
+) -> Iterator[str | None]:
+    """The points of one line; ``tags`` are those of its run and step, ``seen`` the windows so far;
+    ``budget``: whether the run has a latency budget, without which no answer is good or not."""
     at = zero_wall_ns + int(line["second"]) * NS_PER_S
-    yield from _classes(line, tags, at, phase_name)
+    yield from _classes(line, tags, at, phase_name, budget=budget)
     workers = _by_worker(line["generators"])
     load: Fields = {
         "in_flight": line["in_flight"],
@@ -68,26 +73,36 @@ def window_points(line: Line, tags: Tags, zero_wall_ns: int, seen: Sequences) ->
         for window in windows:
             seen.add(worker, window["seq"])
         fields = _worker(windows) | {"windows_missing": len(seen.missing(worker))}
+        if line.get(OPEN_LOOP) == []:
+            del fields["send_lag_p99_ns"]
         yield point("worker", tags | {"worker": str(worker)}, fields, at)
 
 
-def lost_points(line: Line, tags: Tags, zero_wall_ns: int) -> Iterator[str | None]:
-    """The points of a spool's line of kind "lost"."""
-    yield from _classes(
-        line, tags, zero_wall_ns + int(line["at_ns"]), lambda trial: LOST_OF[phase_name(trial)]
-    )
+def lost_points(line: Line, tags: Tags, zero_wall_ns: int, *, budget: bool) -> Iterator[str | None]:
+    """The points of a spool's line of kind "lost"; ``budget`` as in a second."""
+    at = zero_wall_ns + int(line["at_ns"])
+    yield from _classes(line, tags, at, lambda trial: LOST_OF[phase_name(trial)], budget=budget)
 
 
-def _classes(line: Line, tags: Tags, at: int, phase_of: Callable[[int], str]) -> Iterator[str | None]:
+def _classes(
+    line: Line, tags: Tags, at: int, phase_of: Callable[[int], str], *, budget: bool
+) -> Iterator[str | None]:
+    open_loop = line.get(OPEN_LOOP)
     merged: dict[tuple[str, RequestClass, str], list[Series]] = {}
     for key, series in line_series(line).items():
         merged.setdefault((key.flow, key.cls, phase_of(key.trial)), []).append(series)
     for (flow, cls, phase), parts in merged.items():
         series = parts[0] if len(parts) == 1 else merge_series(parts)
         own = tags | class_tags(flow, cls) | {"phase": phase}
-        fields: Fields = {name: getattr(series, name) for name in COUNTERS if name != "failed"}
+        fields: Fields = {name: getattr(series, name) for name in _COUNTED}
         fields["failed"] = sum(series.failed.values())
         hists = dict(series.hists)
+        if open_loop is None or flow in open_loop:
+            fields["offered"] = series.scheduled
+        else:
+            hists.pop(SEND_LAG, None)
+        if budget:
+            fields["good"] = series.good
         if LATENCY in hists:  # a closed loop has no latency of its own: the two are equal
             hists.setdefault(SERVICE_LATENCY, hists[LATENCY])
         for name, hist in hists.items():
