@@ -8,18 +8,15 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.fakes.nvml import MadeUpNvml, PlayedNvml
 from triton_users.collect import host, triton_metrics
 from triton_users.collect.cpu import Cpu, parse_stat, parse_table, shares
 from triton_users.collect.jetson import Jetson
-from triton_users.collect.nvml import Nvml
 from triton_users.collect.powercap import Powercap
 from triton_users.collect.rates import Growing
 from triton_users.collect.sensor import Absent, Failed, Reading
-from triton_users.metrics import BY_NAME, CPU_SHARES, THROTTLING
+from triton_users.metrics import CPU_SHARES
 
 S = 1_000_000_000
-RECORDINGS = Path(__file__).parents[1] / "recordings"
 
 
 def by_label(readings: Any, label: str) -> dict[str, Reading]:
@@ -267,108 +264,6 @@ def test_what_is_no_jetson(tmp_path: Path) -> None:
     tree(tmp_path, {"class/hwmon/hwmon0/name": "coretemp\n"})
     with pytest.raises(Absent, match="no Jetson"):
         Jetson(tmp_path).open()
-
-
-# GPUs
-
-
-def test_a_row_for_each_gpu() -> None:
-    sensor = Nvml(MadeUpNvml)
-    sensor.open()
-    gpus = by_label(sensor.sample(0), "gpu")
-    assert gpus["1"].labels == {"gpu": "1", "name": "Made Up", "uuid": "GPU-1"}
-    assert gpus["1"].values == {
-        "gpu_utilization_ratio": 0.25,
-        "gpu_memory_utilization_ratio": 0.1,
-        "gpu_memory_used_bytes": 101,
-        "gpu_memory_total_bytes": 1000,
-        "gpu_power_watts": 70.5,
-        "gpu_power_limit_watts": 700.0,
-        "gpu_energy_joules": 1234.567,
-        "gpu_sm_clock_hz": 1.98e9,
-        "gpu_memory_clock_hz": 3.201e9,
-        "gpu_temperature_celsius": 31.0,
-        "gpu_throttled": 1.0,
-    } | {f"gpu_throttle_{name}": float(name in ("power_cap", "idle")) for name in THROTTLING}
-    assert len(gpus) == 2
-
-
-def test_what_a_gpu_does_not_support_is_absent_and_asked_once() -> None:
-    nvml = MadeUpNvml(
-        {"nvmlDeviceGetTotalEnergyConsumption": 3, "nvmlDeviceGetUtilizationRates": 13}, count=1
-    )
-    sensor = Nvml(lambda: nvml)
-    sensor.open()
-    (gpu,) = sensor.sample(0)
-    assert not {"gpu_energy_joules", "gpu_utilization_ratio"} & gpu.values.keys()
-    assert "gpu_power_watts" in gpu.values
-    list(sensor.sample(S))
-    assert nvml.calls.count("nvmlDeviceGetTotalEnergyConsumption") == 1
-
-
-@pytest.mark.parametrize(
-    ("nvml", "sentence"),
-    [
-        (MadeUpNvml({"nvmlInit": 12}), "there is no NVML library"),
-        (MadeUpNvml({"nvmlInit": 9}), "the NVIDIA driver is not loaded"),
-        (MadeUpNvml(count=0), "there is no NVIDIA GPU"),
-        (MadeUpNvml(dict.fromkeys(MadeUpNvml().figures, 3)), "nothing about it"),
-    ],
-)
-def test_no_gpu_is_absent_with_its_reason(nvml: MadeUpNvml, sentence: str) -> None:
-    sensor = Nvml(lambda: nvml)
-    with pytest.raises(Absent, match=sentence):
-        sensor.open()
-    sensor.close()
-    sensor.close()
-
-
-def test_a_gpu_that_is_lost_is_named_and_costs_itself_alone() -> None:
-    nvml = MadeUpNvml()
-    sensor = Nvml(lambda: nvml)
-    sensor.open()
-    nvml.faults["nvmlDeviceGetPowerUsage", 0] = 15
-    here, lost = sensor.sample(0)
-    assert here.labels["gpu"] == "1" and "gpu_power_watts" in here.values and not here.fault
-    assert (lost.labels["gpu"], lost.values, lost.fault) == ("0", {}, "GPU 0: NVML says: code 15")
-    nvml.faults["nvmlDeviceGetPowerUsage", 1] = 15
-    with pytest.raises(Failed, match="GPU 0: NVML says: code 15; GPU 1: NVML says: code 15"):
-        list(sensor.sample(0))
-
-
-@pytest.mark.parametrize(
-    "name", ["nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID", "nvmlDeviceGetPowerUsage"]
-)
-def test_a_gpu_that_was_lost_before_is_too(name: str) -> None:
-    sensor = Nvml(lambda: MadeUpNvml({(name, 0): 15}))
-    sensor.open()
-    assert [(one.labels["gpu"], one.fault) for one in sensor.sample(0)] == [
-        ("1", ""),
-        ("0", "GPU 0: NVML says: code 15"),
-    ]
-    with pytest.raises(Failed, match="GPU 0: NVML says: code 15; GPU 1"):
-        Nvml(lambda: MadeUpNvml({name: 15})).open()
-
-
-def test_without_the_package() -> None:
-    def load() -> Any:
-        raise ImportError
-
-    with pytest.raises(Absent, match=r"triton-users\[agent\]"):
-        Nvml(load).open()
-
-
-@pytest.mark.parametrize("path", sorted(RECORDINGS.glob("nvml-*.json")), ids=lambda path: path.name)
-def test_recorded_gpus(path: Path) -> None:
-    """What real GPUs answered (the file names them) still makes what was made of it then."""
-    played = PlayedNvml(path)
-    assert played.origin["gpus"]
-    sensor = Nvml(lambda: played)
-    sensor.open()
-    for expected in played.samples:
-        found = [[dict(one.labels), dict(one.values)] for one in sensor.sample(0)]
-        assert found == expected
-        assert all(name in BY_NAME for _, values in found for name in values)
 
 
 # Triton's page

@@ -32,6 +32,9 @@ SM, MEM = 1, 2
 """nvml.h: NVML_CLOCK_SM, NVML_CLOCK_MEM."""
 NOT_THERE = frozenset({3, 13})
 """nvml.h: NVML_ERROR_NOT_SUPPORTED and NVML_ERROR_FUNCTION_NOT_FOUND (an older driver)."""
+LOST = frozenset({15, 999})
+"""nvml.h: NVML_ERROR_GPU_IS_LOST and NVML_ERROR_UNKNOWN. Any other error concerns what was asked alone: with
+MIG, for one, an ordinary user is not told of the memory (NVML_ERROR_NO_PERMISSION)."""
 UNUSABLE = {9: "the NVIDIA driver is not loaded", 12: "there is no NVML library"}
 
 
@@ -52,17 +55,21 @@ def _throttling(nvml: Any, gpu: Any) -> Values:
     return values | {"gpu_throttled": float(bits & SLOWED != 0)}
 
 
-ASKED: tuple[Ask, ...] = (
-    _utilization,
-    _memory,
-    _throttling,
-    lambda nvml, gpu: {"gpu_power_watts": nvml.nvmlDeviceGetPowerUsage(gpu) / 1e3},
-    lambda nvml, gpu: {"gpu_power_limit_watts": nvml.nvmlDeviceGetEnforcedPowerLimit(gpu) / 1e3},
-    lambda nvml, gpu: {"gpu_energy_joules": nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1e3},
-    lambda nvml, gpu: {"gpu_sm_clock_hz": nvml.nvmlDeviceGetClockInfo(gpu, SM) * 1e6},
-    lambda nvml, gpu: {"gpu_memory_clock_hz": nvml.nvmlDeviceGetClockInfo(gpu, MEM) * 1e6},
-    lambda nvml, gpu: {"gpu_temperature_celsius": float(nvml.nvmlDeviceGetTemperature(gpu, 0))},
-)
+ASKED: Mapping[str, Ask] = {
+    "utilisation": _utilization,
+    "memory": _memory,
+    "reasons for lower clocks": _throttling,
+    "power": lambda nvml, gpu: {"gpu_power_watts": nvml.nvmlDeviceGetPowerUsage(gpu) / 1e3},
+    "power limit": lambda nvml, gpu: {
+        "gpu_power_limit_watts": nvml.nvmlDeviceGetEnforcedPowerLimit(gpu) / 1e3
+    },
+    "energy": lambda nvml, gpu: {"gpu_energy_joules": nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1e3},
+    "clock": lambda nvml, gpu: {"gpu_sm_clock_hz": nvml.nvmlDeviceGetClockInfo(gpu, SM) * 1e6},
+    "memory clock": lambda nvml, gpu: {"gpu_memory_clock_hz": nvml.nvmlDeviceGetClockInfo(gpu, MEM) * 1e6},
+    "temperature": lambda nvml, gpu: {
+        "gpu_temperature_celsius": float(nvml.nvmlDeviceGetTemperature(gpu, 0))
+    },
+}
 
 
 @dataclass(slots=True)
@@ -71,7 +78,7 @@ class Gpu:
 
     handle: Any
     labels: Mapping[str, str]
-    asked: list[Ask] = field(default_factory=lambda: list(ASKED))
+    asked: dict[str, Ask] = field(default_factory=lambda: dict(ASKED))
 
 
 def _fault(labels: Mapping[str, str], error: Exception) -> Reading:
@@ -118,13 +125,13 @@ class Nvml:
         lost, answered = [*self._lost], False
         for gpu in self._gpus:
             try:
-                values = self._ask(gpu)
+                reading = self._ask(gpu)
             except self._nvml.NVMLError as error:
                 lost.append(_fault(gpu.labels, error))
                 continue
             answered = True
-            if values:
-                yield Reading(gpu.labels, values)
+            if reading.values:
+                yield reading
         if not answered:
             raise Failed("; ".join(reading.fault for reading in lost))
         yield from lost
@@ -151,13 +158,21 @@ class Nvml:
                 labels[label] = text.decode() if isinstance(text, bytes) else str(text)
         return Gpu(handle, labels)
 
-    def _ask(self, gpu: Gpu) -> Values:
+    def _ask(self, gpu: Gpu) -> Reading:
+        """What it tells, and what it was asked in vain. Raises NVMLError where that is all."""
         values: Values = {}
-        for ask in tuple(gpu.asked):
+        refused: dict[str, Exception] = {}
+        for name, ask in tuple(gpu.asked.items()):
             try:
                 values |= ask(self._nvml, gpu.handle)
             except self._nvml.NVMLError as error:
-                if error.value not in NOT_THERE:
+                if error.value in NOT_THERE:
+                    del gpu.asked[name]
+                elif error.value in LOST:
                     raise
-                gpu.asked.remove(ask)
-        return values
+                else:
+                    refused[name] = error
+        if refused and not values:
+            raise next(iter(refused.values()))
+        told = ", ".join(f"{name} ({error})" for name, error in refused.items())
+        return Reading(gpu.labels, values, fault=told and f"GPU {gpu.labels['gpu']}: NVML refuses {told}")

@@ -26,7 +26,7 @@ class Reading:
     """Values by metric (see triton_users.metrics) of one thing: a processor, a GPU, a model.
 
     A value that does not exist is not in it. ``detail``: its names are no metrics, and it is for files only.
-    ``fault``: why this one thing, unlike others of the sensor, cannot be read now.
+    ``fault``: why this one thing, unlike others of the sensor, or a part of it cannot be read now.
     """
 
     labels: Mapping[str, str]
