@@ -78,7 +78,7 @@ def _measure(scratch: Path, target: InfluxTarget) -> float:
         _wait(status, len(lines))
         return (_cpu_s(child.pid) - before) * 1000 / (len(lines) - 1)
     finally:
-        child.finish(len(lines))
+        list(child.finish(len(lines)))
 
 
 def _lines() -> Iterator[str]:

@@ -95,10 +95,14 @@ class Child:
 
         Returns when the child is reaped; does nothing bad to one that has ended, but still clears its group.
         """
+        self.terminate()
+        self.wait(timeout_s)
+        self.kill()
+
+    def terminate(self) -> None:
+        """SIGTERM to the child, if it lives."""
         if self.alive:
             self._process.terminate()
-            self.wait(timeout_s)
-        self.kill()
 
     def kill(self) -> None:
         """SIGKILL to the whole group (a server's helpers too), then reap the child."""

@@ -16,7 +16,7 @@ from tests.feed_example import append, results_folder, window_of
 from tests.influx import BUCKET, DATABASE, Influx, started
 from tests.real.replay import refuses_another_type_alone, replay, writes_all_once
 from triton_users.clock import now_ns, wall_ns
-from triton_users.sinks.feed_child import FeedChild
+from triton_users.sinks.feed_child import GRACE_NS, FeedChild
 from triton_users.sinks.feed_status import StatusFile
 from triton_users.sinks.folder import ResultsFolder
 from triton_users.sinks.influx_target import InfluxTarget
@@ -82,7 +82,7 @@ def following(influx: Influx, folder: ResultsFolder) -> Iterator[FeedChild]:
     child = FeedChild(folder, influx.target(drain_ns=20 * NS_PER_S))
     child.start()
     yield child
-    child.finish(0)
+    list(child.finish(0))
 
 
 def lines_in(folder: ResultsFolder) -> int:
@@ -110,7 +110,7 @@ def test_a_second_is_in_the_database_within_two(
         assert time.monotonic() - begun < 2
         time.sleep(0.02)
     assert following.watch(before + 1) == []
-    (said,) = following.finish(before + 1)
+    *_, said = following.finish(before + 1)
     assert said.startswith("InfluxDB: all is written")
     assert not list(folder.path.glob("feed.*"))
 
@@ -125,7 +125,7 @@ def test_not_all_is_written_where_points_were_refused_and_a_line_is_damaged(
     child = FeedChild(folder, influx.target())
     child.start()
     written(folder, lines_in(folder), 20)
-    given_up, last = child.finish(lines_in(folder))
+    *_, given_up, last = child.finish(lines_in(folder))
     assert "refused for good: " in given_up and "1 lines of the spool cannot be read" in given_up
     assert str(folder.path / "rejected.jsonl") in given_up
     assert "points are written, all but" in last and "refused points and 1 unreadable lines" in last
@@ -134,7 +134,7 @@ def test_not_all_is_written_where_points_were_refused_and_a_line_is_damaged(
 def test_a_run_that_ends_while_the_feed_starts_is_written(influx: Influx, folder: ResultsFolder) -> None:
     child = FeedChild(folder, influx.target())
     child.start()
-    (said,) = child.finish(lines_in(folder))
+    *_, said = child.finish(lines_in(folder))
     assert said.startswith("InfluxDB: all is written")
     assert influx.value("SELECT count(ok) FROM window") > 0
 
@@ -156,7 +156,7 @@ def test_an_outage_is_told_and_made_up_for(
     assert len(said) == 1 and "nothing written since" in said[0] and "no connection; 6 lines wait" in said[0]
     influx.start()
     written(folder, first + 6, 20)
-    (last,) = following.finish(first + 6)
+    *_, last = following.finish(first + 6)
     assert last.startswith("InfluxDB: all is written")
     live = influx.everything()
     replay(folder.path, *influx.arguments)
@@ -171,8 +171,9 @@ def test_a_frozen_database_is_waited_for_and_the_rest_left_to_a_replay(
     child.start()
     time.sleep(1)
     begun = now_ns()
-    (said,) = child.finish(lines_in(folder))
+    waits, said = child.finish(lines_in(folder))
     assert now_ns() - begun < 10 * NS_PER_S
+    assert waits == f"InfluxDB: {lines_in(folder)} lines wait, up to 2 s (Ctrl-C: no longer)"
     assert f"{lines_in(folder)} lines are not written: no answer in time" in said
     assert f"python -m triton_users replay {folder.path} --influx-url {influx.url}" in said
     influx.thaw()
@@ -207,3 +208,34 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_whoever_hurries_waits_no_longer(influx: Influx, folder: ResultsFolder) -> None:
+    """The feed sits in a request that is not answered: it gets its grace, and no more."""
+    influx.freeze()
+    child = FeedChild(folder, influx.target(drain_ns=60 * NS_PER_S))
+    child.start()
+    child.hurry()  # nobody waits yet
+    said = child.finish(lines_in(folder))
+    assert "lines wait, up to 60 s" in next(said) and child.draining
+    child.hurry()
+    begun = now_ns()
+    (last,) = said
+    assert now_ns() - begun < GRACE_NS + 2 * NS_PER_S and not child.draining
+    assert "lines are not written: stopped. Write it later by" in last
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_replay_that_cannot_get_on_ends_when_asked(folder: ResultsFolder, number: signal.Signals) -> None:
+    target = InfluxTarget("http://127.0.0.1:9", BUCKET, drain_ns=3600 * NS_PER_S)
+    command = [sys.executable, "-m", "triton_users", "replay", str(folder.path), *target.arguments()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "InfluxDB: no connection; trying again\n"
+        process.send_signal(number)
+        try:
+            said, _ = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert "and not the rest: no connection. Replay again to write it." in said

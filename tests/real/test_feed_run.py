@@ -232,6 +232,19 @@ def test_a_wrong_token_costs_the_run_nothing_and_the_replay_is_told(
     same_as_summary(guarded_influx, run)
 
 
+def test_a_second_ctrl_c_waits_for_no_database(any_model: Callable[..., LocustProcess]) -> None:
+    target = ("--influx-url", "http://127.0.0.1:9", "--influx-bucket", "load", "--influx-drain", "60s")
+    with any_model(*OPEN, "--warm-up", "0", "-p", "60s", *target) as run:
+        run.says("measuring")
+        run.signal(signal.SIGINT)
+        run.says("lines wait, up to 60 s (Ctrl-C: no longer)")
+        begun = time.monotonic()
+        run.signal(signal.SIGINT)
+        finish(run)
+        assert time.monotonic() - begun < 10
+    assert "lines are not written: no connection. Write it later by" in run.output
+
+
 def test_a_master_that_is_killed_leaves_all_to_a_replay(
     any_model: Callable[..., LocustProcess], influx: Influx
 ) -> None:

@@ -48,7 +48,9 @@ class Database:
 class Scene:
     """A feed on a folder, with time that only sleeping moves; ``at_sleep`` is called before each sleep."""
 
-    def __init__(self, folder: ResultsFolder, answer: Callable[[Sequence[str]], Answer]) -> None:
+    def __init__(
+        self, folder: ResultsFolder, answer: Callable[[Sequence[str]], Answer], *, patient: bool = False
+    ) -> None:
         self.now = 0
         self.slept: list[float] = []
         self.at_sleep: Callable[[], None] = lambda: None
@@ -62,6 +64,7 @@ class Scene:
             Rejected(self.rejected),
             self.end,
             self.told.append,
+            patient=patient,
             clock=lambda: self.now,
         )
 
@@ -156,6 +159,22 @@ def test_at_the_end_time_is_short(folder: ResultsFolder) -> None:
     assert scene.told[-1].failing_since_ns == 0
 
 
+@pytest.mark.parametrize("patient", [False, True])
+def test_who_asks_again_waits_for_nothing(
+    folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch, *, patient: bool
+) -> None:
+    """The batch that is being written is the last, though the database takes it."""
+    monkeypatch.setattr(feed_batches, "MAX_POINTS", 10)
+    scene = Scene(folder, lambda lines: scene.end.ask(), patient=patient)
+    assert not scene.run()
+    assert len(scene.database.requests) == 1
+    assert 0 < scene.feed.status.lines < len(folder.windows.read_text().splitlines())
+    away = Scene(folder, lambda lines: Unavailable("no connection"), patient=patient)
+    away.at_sleep = away.end.ask
+    assert not away.run()
+    assert len(away.database.requests) == 1 and away.now < NS_PER_S
+
+
 def test_what_a_person_must_put_right_is_not_waited_for_at_the_end(folder: ResultsFolder) -> None:
     scene = Scene(folder, lambda lines: Unavailable("401", settings=True))
     assert not scene.run()
@@ -242,16 +261,7 @@ def test_again_changes_nothing(folder: ResultsFolder) -> None:
 
 
 def test_a_replay_may_take_longer_than_its_patience(folder: ResultsFolder) -> None:
-    scene = Scene(folder, lambda lines: None)
-    scene.feed = Feed(
-        Batches(folder.windows, Points(RUN, ZERO_NS, budget=True)),
-        scene.database,
-        Rejected(scene.rejected),
-        scene.end,
-        scene.told.append,
-        patient=True,
-        clock=lambda: scene.now,
-    )
+    scene = Scene(folder, lambda lines: None, patient=True)
 
     def slow(lines: Sequence[str]) -> Answer:
         scene.now += 25 * NS_PER_S

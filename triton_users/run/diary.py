@@ -132,6 +132,16 @@ class Diary:
             for text in self._feed.watch(self._spool.written):
                 self._voice.say(text)
 
+    @property
+    def draining(self) -> bool:
+        """Whether the run is over but for what the database does not have yet."""
+        return self._feed is not None and self._feed.draining
+
+    def hurry_feed(self) -> None:
+        """Wait no longer for the database."""
+        if self._feed is not None:
+            self._feed.hurry()
+
     def finish_feed(self) -> None:
         """The spool is closed: wait while the feed writes the rest."""
         if self._feed is not None:

@@ -153,13 +153,19 @@ class Run:
         self.stop(message)
 
     def hurry(self) -> None:
-        """Do not wait for answers any longer."""
+        """Do not wait any longer, for answers or for the database."""
         if self.talk.leading is not None:
             self.talk.leading.hurried = True
+        self.record.diary.hurry_feed()
 
     @property
     def asked_to_stop(self) -> bool:
         return self._stop is not None
+
+    @property
+    def draining(self) -> bool:
+        """Whether all is over but for what the database does not have yet."""
+        return self.record.diary.draining
 
     def _skipped(self, sentence: str) -> None:
         advice = "see why the steps before it had no success"

@@ -258,11 +258,11 @@ class Session:
             self.run.finished.wait(CLOSE_S)
 
     def interrupt(self, name: str) -> None:
-        """A signal: the run closes with what was measured; a second one does not wait for answers. Locust
-        ends where no run is under way."""
+        """A signal: the run closes with what was measured; a second one does not wait for answers, and one
+        that comes later not for the database. Locust ends where no run is under way."""
         run, headless = self.run, bool(self.options.headless)
         if run is not None and self.running:
-            if run.asked_to_stop:
+            if run.asked_to_stop or run.draining:
                 run.hurry()
                 return
             self.voice.say(

@@ -55,8 +55,8 @@ class Feed:
         self._backoff = Backoff()
 
     def run(self) -> bool:
-        """Whether all that the spool holds is written, or refused for good. Raises ResultsError if the
-        spool cannot be read."""
+        """Whether all that the spool holds is written, or refused for good; False also where there is no time
+        for that any more. Raises ResultsError if the spool cannot be read."""
         self.status.started = True
         self._tell(self.status)
         while True:
@@ -75,6 +75,8 @@ class Feed:
             self.status.unreadable += 1
         parts = [batch.points] if batch.points else []
         while parts:
+            if self._end.hurried:
+                return False
             part = parts.pop()
             match self._writer.write(part, self._timeout_s()):
                 case None:

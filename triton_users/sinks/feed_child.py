@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 from triton_users.clock import Clock, now_ns
 from triton_users.process import Child, spawn
@@ -10,12 +11,15 @@ from triton_users.sinks.feed_status import FeedStatus, StatusFile
 from triton_users.sinks.feed_watch import Watch
 from triton_users.sinks.folder import ResultsFolder
 from triton_users.sinks.influx_target import InfluxTarget
-from triton_users.units import NS_PER_S, format_count
+from triton_users.units import NS_PER_S, format_count, format_duration
 
 LOOK_NS = NS_PER_S
 """Between two looks at how the feed fares."""
-GRACE_S = 2.0
-START_POLL_S = 0.05
+GRACE_NS = 2 * NS_PER_S
+"""Beyond its time, for a child that has to say how it ended."""
+POLL_S = 0.05
+PATIENCE_NS = NS_PER_S
+"""So long nobody needs to be told that there is something to wait for."""
 
 
 class FeedChild:
@@ -28,6 +32,8 @@ class FeedChild:
         self._log = folder.path / "feed.log"
         self._clock = clock
         self._child: Child | None = None
+        self._draining: Child | None = None
+        self._hurried_ns: int | None = None
         self._watch = Watch(folder.path / "rejected.jsonl")
         self._looked = 0
 
@@ -57,34 +63,57 @@ class FeedChild:
             said.append(f"InfluxDB: the feed has ended ({ending}); the run goes on. {self._how_to_replay()}")
         return said
 
-    def finish(self, lines: int) -> list[str]:
+    @property
+    def draining(self) -> bool:
+        """Whether ``finish`` waits for what is not written yet."""
+        return self._draining is not None
+
+    def hurry(self) -> None:
+        """Have ``finish`` wait no longer. Does nothing where it does not wait."""
+        if self._draining is not None and self._hurried_ns is None:
+            self._hurried_ns = now_ns()
+            self._draining.terminate()
+
+    def finish(self, lines: int) -> Iterator[str]:
         """The spool is complete, with ``lines``: wait while the rest is written, no longer than the target
-        allows; what to say. Does nothing the second time."""
+        allows; what to say, as it comes. Does nothing the second time."""
         if self._child is None:
-            return []
+            return
         child, self._child = self._child, None
-        self._end(child)
+        self._draining = child
+        yield from self._end(child, lines)
+        self._draining = None
         status = self._status.read() or FeedStatus()
-        said = list(self._watch.given_up(status))
+        yield from self._watch.given_up(status)
         if status.lines >= lines:
             written = f"{format_count(status.points)} points"
             if status.missing:
-                said.append(f"InfluxDB: {written} are written, all but {status.missing}")
+                yield f"InfluxDB: {written} are written, all but {status.missing}"
             else:
-                said.append(f"InfluxDB: all is written, {written}")
+                yield f"InfluxDB: all is written, {written}"
             self._clear()
         else:
             waiting = f"{format_count(lines - status.lines)} of {format_count(lines)} lines are not written"
-            reason = status.reason or f"the feed ended with {child.ending()}"
-            said.append(f"InfluxDB: {waiting}: {reason}. {self._how_to_replay()}")
-        return said
+            ended = "stopped" if self._hurried_ns is not None else f"the feed ended with {child.ending()}"
+            yield f"InfluxDB: {waiting}: {status.reason or ended}. {self._how_to_replay()}"
 
-    def _end(self, child: Child) -> None:
+    def _end(self, child: Child, lines: int) -> Iterator[str]:
         """SIGTERM would kill a child that is still starting: it hears of the end when it can heed it."""
         deadline = now_ns() + self.target.drain_ns
-        while not self._started() and now_ns() < deadline and not child.wait(START_POLL_S):
+        while not self._started() and now_ns() < deadline and not child.wait(POLL_S):
             pass
-        child.stop(max(deadline - now_ns(), 0) / NS_PER_S + GRACE_S)
+        child.terminate()
+        asked, told = now_ns(), False
+        while not child.wait(POLL_S) and now_ns() < (self._hurried_ns or deadline) + GRACE_NS:
+            if not told and now_ns() - asked > PATIENCE_NS:
+                told = True
+                yield self._waiting(lines)
+        child.kill()
+
+    def _waiting(self, lines: int) -> str:
+        status = self._status.read() or FeedStatus()
+        most = format_duration(self.target.drain_ns)
+        return f"InfluxDB: {format_count(lines - status.lines)} lines wait, up to {most} (Ctrl-C: no longer)"
 
     def _started(self) -> bool:
         status = self._status.read()

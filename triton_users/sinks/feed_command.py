@@ -127,7 +127,8 @@ def _print(status: FeedStatus, complete: bool, rejected: Rejected, target: Influ
     if complete:
         print(f"InfluxDB has {points}, in {target.bucket} at {target.url}")
     else:
-        print(f"InfluxDB has {points}, and not the rest: {status.reason}. Replay again to write it.")
+        why = status.reason or "stopped"
+        print(f"InfluxDB has {points}, and not the rest: {why}. Replay again to write it.")
     for text in Watch(rejected.path).given_up(status):
         print(text)
 

@@ -1,4 +1,5 @@
-"""When the feed is to end: SIGTERM says that no more lines will come, and from then on time is short."""
+"""When the feed is to end: SIGTERM says that no more lines will come, and from then on time is short; another
+one, that there is none."""
 
 from __future__ import annotations
 
@@ -16,10 +17,11 @@ Sleep = Callable[[float], None]
 
 class End:
     """``asked``: no more lines will come. ``deadline_ns``: when to give up what cannot be written; None
-    until asked. ``drain_ns`` is the time between the two."""
+    until asked. ``drain_ns`` is the time between the two. ``hurried``: give up now what is not written."""
 
     def __init__(self, drain_ns: int, sleep: Sleep, clock: Clock = now_ns) -> None:
         self.asked = False
+        self.hurried = False
         self.deadline_ns: int | None = None
         self.drain_s = drain_ns / NS_PER_S
         self._drain_ns = drain_ns
@@ -27,14 +29,15 @@ class End:
         self._clock = clock
 
     def ask(self) -> None:
-        """No more lines will come. Asking again changes nothing."""
-        if not self.asked:
-            self.asked = True
-            self.deadline_ns = self._clock() + self._drain_ns
+        """No more lines will come. Who asks again does not wait for those that are there."""
+        self.hurried = self.asked
+        self.deadline_ns = self._clock() + (0 if self.hurried else self._drain_ns)
+        self.asked = True
 
     def extend(self) -> None:
         """A replay has as long as it gets on: its deadline begins anew."""
-        self.deadline_ns = self._clock() + self._drain_ns
+        if not self.hurried:
+            self.deadline_ns = self._clock() + self._drain_ns
 
     @property
     def left_s(self) -> float | None:
