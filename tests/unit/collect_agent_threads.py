@@ -19,6 +19,7 @@ from triton_users.collect.lines import Lines
 from triton_users.collect.remote import Remote
 from triton_users.collect.sampler import Sampler, Scheduled
 from triton_users.collect.sensor import Absent, Failed, Note, Reading, Sample
+from triton_users.collect.sensors import SERVER_RETRY_MOST, TritonAt, triton_sensors
 from triton_users.collect.serving import LARGEST_QUESTION, Agent
 
 MS = 1_000_000
@@ -119,6 +120,19 @@ def test_each_sensor_fails_alone_with_one_line_and_comes_back() -> None:
     count = len(heard.all)
     time.sleep(0.05)
     assert len(heard.all) == count
+
+
+def test_a_server_that_is_away_is_looked_for_more_often_than_a_sensor() -> None:
+    both = triton_sensors(TritonAt("h:8001", metrics_url="http://h:8002/metrics"))
+    assert [one.retry_most for one in both] == [SERVER_RETRY_MOST] * 2
+    away = [fail(Failed("no answer"))] * 100
+    server, other = Made("server", *away), Made("other", *away)
+    scheduled = [Scheduled(server, 10 * MS, SERVER_RETRY_MOST), Scheduled(other, 10 * MS)]
+    sampler = Sampler("box", scheduled, Heard(), zero_ns=now_ns())
+    sampler.start()
+    until(lambda: server.opened > 20)
+    sampler.stop()
+    assert other.opened < 12  # in the 90 intervals of the server's pauses: 1, 2, 4, 8, 16, 30, 30
 
 
 def test_a_part_that_fails_is_told_once_and_the_others_go_on() -> None:

@@ -13,15 +13,17 @@ from triton_users.units import NS_PER_S
 Emit = Callable[[Sequence[Sample | Note]], None]
 
 RETRY_FIRST, RETRY_MOST = 1, 30
-"""Intervals between two tries to open a sensor that failed: doubled each time, up to the second."""
+"""Intervals between two tries to open a sensor that failed: doubled each time, up to the second, or to what
+is said of the sensor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """A sensor, and how often it is asked."""
+    """A sensor, how often it is asked, and how many intervals at most it waits to be opened again."""
 
     sensor: Sensor
     interval_ns: int = NS_PER_S
+    retry_most: int = RETRY_MOST
 
 
 class Sampler:
@@ -57,7 +59,7 @@ class Loop:
         self, host: str, scheduled: Scheduled, emit: Emit, zero_ns: int, clock: Clock, stop: threading.Event
     ) -> None:
         self.sensor = scheduled.sensor
-        self._host, self._interval_ns = host, scheduled.interval_ns
+        self._host, self._interval_ns, self._retry_most = host, scheduled.interval_ns, scheduled.retry_most
         self._emit, self._zero_ns, self._clock, self._stop = emit, zero_ns, clock, stop
         self._said = ""
         self._faults: set[str] = set()
@@ -81,7 +83,7 @@ class Loop:
                 self.sensor.close()
             for _ in range(pause):
                 self._wait()
-            pause = min(2 * pause, RETRY_MOST)
+            pause = min(2 * pause, self._retry_most)
 
     def _sample_once(self) -> None:
         now = self._clock()

@@ -20,6 +20,9 @@ HOST = (
 )
 """Module and class; a module is loaded only where its sensor is wanted."""
 
+SERVER_RETRY_MOST = 5
+"""Intervals: a server that was away is watched again soon, and its restart known when it was."""
+
 
 @dataclass(frozen=True, slots=True)
 class TritonAt:
@@ -46,9 +49,10 @@ def triton_sensors(triton: TritonAt) -> list[Scheduled]:
     found = []
     if triton.url is not None:
         module = importlib.import_module("triton_users.collect.triton_statistics")
-        found.append(Scheduled(module.TritonStatistics(triton.url, triton.models)))
+        sensor = module.TritonStatistics(triton.url, triton.models)
+        found.append(Scheduled(sensor, retry_most=SERVER_RETRY_MOST))
     if triton.metrics_url is not None:
         module = importlib.import_module("triton_users.collect.triton_metrics")
         sensor = module.TritonMetrics(triton.metrics_url, guessed=triton.metrics_guessed)
-        found.append(Scheduled(sensor, triton.metrics_interval_ns))
+        found.append(Scheduled(sensor, triton.metrics_interval_ns, SERVER_RETRY_MOST))
     return found
