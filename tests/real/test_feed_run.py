@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from tests.influx import Influx
-from tests.real.locust_process import LocustProcess, finish
+from tests.real.cluster import QUICK, Cluster, killed
+from tests.real.locust_process import ROOT, LocustProcess, finish
 from tests.real.replay import replay
 from triton_users.clock import wall_ns
 from triton_users.server.embedded import EmbeddedTriton
@@ -275,21 +276,43 @@ def test_a_second_ctrl_c_waits_for_no_database(any_model: Callable[..., LocustPr
     assert "lines are not written: no connection. Write it later by" in run.output
 
 
-def test_a_master_that_is_killed_leaves_all_to_a_replay(
-    any_model: Callable[..., LocustProcess], influx: Influx
+ACKNOWLEDGED = """
+from triton_users.run.worker import WorkerRun
+take = WorkerRun.granted
+
+def granted(self, grant):
+    with open("acknowledged", "a") as file:
+        file.writelines(f"{self._start.worker} {seq}\\n" for seq in grant.acks)
+    take(self, grant)
+
+WorkerRun.granted = granted
+"""
+"""Each worker notes which of its windows the master says it has on disk."""
+
+
+def test_what_a_killed_master_has_acknowledged_is_in_the_database_after_a_replay(
+    triton: EmbeddedTriton, influx: Influx, tmp_path: Path
 ) -> None:
-    """The database was frozen meanwhile, so that nothing of the run is there before."""
-    with any_model(*OPEN, "--warm-up", "0", "-p", "60s", *influx.arguments) as run:
-        run.says("measuring")
-        influx.freeze()
-        spool = run.folder / "windows.jsonl"
-        run.until(lambda: spool.read_text().count('"kind":"window"') > 3, "four seconds in the spool")
-        run.signal(signal.SIGKILL)
-        run.process.wait(10)
-        run.gone()
-        influx.thaw()
-        replay(run.folder, *influx.arguments)
-        written_once(influx, run)
+    """The database is frozen meanwhile, so that nothing of the run is there before."""
+    influx.freeze()
+    noting = (ROOT / "locustfiles/any.py").read_text() + ACKNOWLEDGED
+    plan = ("-H", triton.url, *OPEN, "-p", "60s", *QUICK, *influx.arguments)
+    with Cluster(tmp_path, 2, *plan, locustfile=noting) as cluster:
+        master, notes = cluster.master, [worker.cwd / "acknowledged" for worker in cluster.workers]
+        cluster.measuring(3)
+        master.until(lambda: all(len(note.read_text().split()) > 6 for note in notes), "windows on disk")
+        killed(master)
+        for worker in cluster.workers:
+            assert worker.wait(20) == 4, cluster.said()
+        master.gone()
+    influx.thaw()
+    replay(master.folder, *influx.arguments)
+    told = [line.split() for note in notes for line in note.read_text().splitlines()]
+    acknowledged = {(int(worker), int(seq)) for worker, seq in told}
+    there = {(one["worker"], one["seq"]) for line in master.lines for one in line["generators"]}
+    assert {worker for worker, _ in acknowledged} == {0, 1}
+    assert acknowledged <= there, acknowledged - there
+    written_once(influx, master)
 
 
 @pytest.fixture
