@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -19,12 +21,12 @@ from triton_users.clock import now_ns
 from triton_users.collect.child import Job
 from triton_users.collect.sensors import TritonAt
 from triton_users.net import Channel, RpcError
-from triton_users.process import spawn
+from triton_users.process import Child, spawn
 from triton_users.server.control import Control
 from triton_users.server.embedded import EmbeddedTriton
 
 GOAL_MS = 10.0
-SETTLE_S = 4.0
+SETTLE_S = 4
 MODELS = ("espcn", "identity_16")
 
 
@@ -43,8 +45,9 @@ def ready(server: EmbeddedTriton) -> bool:
         channel.close(0)
 
 
-def measure(seconds: float) -> tuple[float, float]:
-    """(milliseconds of processor time a second, kilobytes of lines a second)."""
+@contextmanager
+def settled() -> Iterator[tuple[Child, Path]]:
+    """An agent that has run for ``SETTLE_S``, and the file that its lines go to."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         with EmbeddedTriton(demo.build(folder / "models", MODELS), folder / "server.log") as server:
@@ -54,11 +57,25 @@ def measure(seconds: float) -> tuple[float, float]:
                 command = [sys.executable, "-m", "triton_users.collect.child", job.text()]
                 agent = spawn(command, log=folder / "agent.log", stdout=lines.fileno())
                 time.sleep(SETTLE_S)
-                process = psutil.Process(agent.pid)
-                before, written = used_ms(process), (folder / "lines").stat().st_size
-                time.sleep(seconds)
-                spent, grown = used_ms(process) - before, (folder / "lines").stat().st_size - written
+                yield agent, folder / "lines"
                 agent.stop()
+
+
+def recorded(seconds: float) -> list[str]:
+    """The lines of an agent: what it says first, and what it measures in ``SETTLE_S + seconds``."""
+    with settled() as (agent, lines):
+        time.sleep(seconds)
+        agent.stop()
+        return lines.read_text().splitlines()
+
+
+def measure(seconds: float) -> tuple[float, float]:
+    """(milliseconds of processor time a second, kilobytes of lines a second)."""
+    with settled() as (agent, lines):
+        process = psutil.Process(agent.pid)
+        before, written = used_ms(process), lines.stat().st_size
+        time.sleep(seconds)
+        spent, grown = used_ms(process) - before, lines.stat().st_size - written
     return spent / seconds, grown / seconds / 1e3
 
 

@@ -1,7 +1,8 @@
 """What the feed costs: CPU per second of a run with 10 workers and 2 models, as its process accounts for it.
 
 ``python -m benchmarks.feed`` writes the seconds as they come, each to be written on its own, to a real
-InfluxDB (tests/influx.py); the goal is 10 ms of CPU per second.
+InfluxDB (tests/influx.py): a merged second made up for 10 workers, and what an agent beside a Triton with two
+models said in a second of its own (benchmarks.agent). The goal is 10 ms of CPU per second.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 
+from benchmarks import agent
 from tests.influx import BUCKET, find_or_build, started
 from triton_users.clock import wall_ns
+from triton_users.sinks.events import OPEN_LOOP
 from triton_users.sinks.feed_child import FeedChild
 from triton_users.sinks.feed_status import StatusFile
 from triton_users.sinks.folder import ResultsFolder, RunRecord
@@ -63,22 +67,25 @@ def _measure(scratch: Path, target: InfluxTarget) -> float:
     )
     folder = ResultsFolder.create(scratch, "feed.py", record)
     folder.windows.touch()
-    lines = list(_lines())
+    seconds = [[line, *beside] for line, beside in zip(_lines(), _samples(), strict=True)]
     status = StatusFile(folder.path / "feed.status")
     child = FeedChild(folder, target)
     child.start()
     try:
-        _append(folder, lines[0])
-        _wait(status, 1)
+        _append(folder, seconds[0])
+        _wait(status, len(seconds[0]))
         before = _cpu_s(child.pid)
         begun = time.monotonic()
-        for count, line in enumerate(lines[1:], 2):
-            _append(folder, line)
-            time.sleep(max(begun + (count - 1) - time.monotonic(), 0))
-        _wait(status, len(lines))
-        return (_cpu_s(child.pid) - before) * 1000 / (len(lines) - 1)
+        for count, lines in enumerate(seconds[1:], 1):
+            _append(folder, lines)
+            time.sleep(max(begun + count - time.monotonic(), 0))
+        _wait(status, sum(map(len, seconds)))
+        spent_ms = (_cpu_s(child.pid) - before) * 1000 / SECONDS
     finally:
-        list(child.finish(len(lines)))
+        list(child.finish(sum(map(len, seconds))))
+    size = folder.windows.stat().st_size / len(seconds) / 1000
+    print(f"spool: {mean(map(len, seconds)):.0f} lines and {size:.0f} kB a second")
+    return spent_ms
 
 
 def _lines() -> Iterator[str]:
@@ -93,7 +100,18 @@ def _lines() -> Iterator[str]:
             generator = Generator(0.3, NS_PER_MS, 0, 0)
             window = Window(worker, second, second, 0, start, start + NS_PER_S, series, 4, 4, 0, generator)
             for line in timeline.add(window):
-                yield json.dumps(line | {"name": "rate"}, separators=(",", ":")) + "\n"
+                told = {"name": "rate", OPEN_LOOP: [f"User{i}" for i in range(len(_CLASSES))]}
+                yield json.dumps(line | told, separators=(",", ":"))
+
+
+def _samples() -> list[list[str]]:
+    """An agent's lines, second by second: the first has what it says of its sensors, too."""
+    found: list[list[str]] = [[] for _ in range(SECONDS + 1)]
+    for line in agent.recorded(SECONDS + 2):
+        second = int(json.loads(line).get("at_ns", agent.SETTLE_S * NS_PER_S)) // NS_PER_S - agent.SETTLE_S
+        if 0 <= second <= SECONDS:
+            found[second].append(line)
+    return found
 
 
 def _series(draw: np.random.Generator) -> Series:
@@ -104,9 +122,9 @@ def _series(draw: np.random.Generator) -> Series:
     return Series(scheduled=RATE, sent=RATE, ok=RATE, inferences=RATE, completed=RATE, hists=found)
 
 
-def _append(folder: ResultsFolder, line: str) -> None:
+def _append(folder: ResultsFolder, lines: list[str]) -> None:
     with folder.windows.open("a") as file:
-        file.write(line)
+        file.write("".join(f"{line}\n" for line in lines))
 
 
 def _wait(status: StatusFile, lines: int) -> None:

@@ -7,7 +7,6 @@ never the readability of the others; it waits for room, and later ones behind it
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections import deque
@@ -146,7 +145,7 @@ class SpoolReader:
 
     def _parse(self, line: bytes) -> dict[str, Any]:
         try:
-            value = json.loads(line)
+            value = orjson.loads(line)
             if not isinstance(value, dict):
                 raise ValueError("not an object")
         except ValueError as error:
