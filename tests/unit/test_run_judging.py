@@ -11,7 +11,9 @@ REQUESTS = "successful requests"
 SAME = Audit(10, 10, 80, 80, True)
 TOLERATED = Audit(10, 13, 10, 13, True)  # errors that the server counts as successes
 MORE = Audit(10, 12, 80, 96, False)
+LESS = Audit(12, 10, 12, 10, False)
 INFERENCES = Audit(10, 10, 80, 72, False)
+MORE_INFERENCES = Audit(10, 10, 72, 80, False)
 SKIPPED = Audit(10, 0, 80, 0, None, "connections were lost")
 
 
@@ -22,7 +24,12 @@ SKIPPED = Audit(10, 0, 80, 0, None, "connections were lost")
         ([SKIPPED], (None, None, "")),
         ([SAME, TOLERATED], (20, 20, REQUESTS)),
         ([SAME, MORE], (10, 12, REQUESTS)),
+        ([MORE, MORE], (20, 24, REQUESTS)),
+        ([MORE, LESS, MORE], (20, 24, REQUESTS)),
+        ([MORE, LESS], (10, 12, REQUESTS)),
         ([SAME, INFERENCES], (80, 72, "inferences")),
+        ([INFERENCES, LESS], (12, 10, REQUESTS)),
+        ([MORE_INFERENCES, INFERENCES], (72, 80, "inferences")),
     ],
 )
 def test_the_models_that_differ_are_what_is_told(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from triton_users.options.settings import Settings
 from triton_users.run.lost import Absent
@@ -72,18 +72,28 @@ def facts_of(
 
 def audited(audits: Iterable[Audit]) -> tuple[int | None, int | None, str]:
     """Our count and the server's of the models for which they differ, and what was counted; two equal numbers
-    where they agree, None where nothing was compared."""
+    where they agree, None where nothing was compared. Of models that the server counted more of and others
+    that it counted less of, those that are further off: added up, they would hide each other."""
     compared = [audit for audit in audits if audit.equal is not None]
     if not compared:
         return None, None, ""
     if not (unequal := [audit for audit in compared if not audit.equal]):
         agreed = sum(audit.ours for audit in compared)  # the server may count some errors as successes
         return agreed, agreed, "successful requests"
-    ours, server = sum(audit.ours for audit in unequal), sum(audit.server for audit in unequal)
-    if ours != server:
-        return ours, server, "successful requests"
-    inferences = (sum(audit.ours_inferences for audit in unequal), sum(a.server_inferences for a in unequal))
+    requests = _further_off([(audit.ours, audit.server) for audit in unequal])
+    if requests != (0, 0):
+        return *requests, "successful requests"
+    inferences = _further_off([(audit.ours_inferences, audit.server_inferences) for audit in unequal])
     return *inferences, "inferences"
+
+
+def _further_off(counts: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """(ours, the server's): the sum of those with more on one side; (0, 0) where all are equal."""
+    sides = [
+        (sum(ours for ours, _ in side), sum(server for _, server in side))
+        for side in ([c for c in counts if c[1] > c[0]], [c for c in counts if c[1] < c[0]])
+    ]
+    return max(sides, key=lambda side: abs(side[1] - side[0]))
 
 
 def _absent(part: Absent, names: Mapping[int, str]) -> str:

@@ -215,7 +215,7 @@ def _silent(facts: Facts) -> Reason | None:
         facts,
         "unrecorded",
         DOUBTFUL,
-        f"{_whose(facts)} fell silent: what was sent after the last word is not recorded",
+        f"{_whose(facts)}: not all that was sent is recorded",
         WORKERS_THAT_STAY,
     )
 
@@ -228,13 +228,13 @@ def _unrecorded(facts: Facts, count: int, server: int) -> Reason:
         "unrecorded",
         INVALID if too_many else DOUBTFUL,
         f"the server answered {format_count(count)} requests ({_percent(count, server)}) that nobody"
-        f" recorded: {_whose(facts)} fell silent",
+        f" recorded: {_whose(facts)}",
         WORKERS_THAT_STAY,
     )
 
 
 def _whose(facts: Facts) -> str:
-    return ", ".join(_some(facts.silent))
+    return f"{', '.join(_some(facts.silent))} fell silent, or windows never came"
 
 
 def _server_ended(facts: Facts) -> Reason | None:
