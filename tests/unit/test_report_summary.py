@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.test_report_example import LARGE, SMALL, ZERO_NS, example_run, flow_of, outcome_of, series_of
 from triton_users.report import summary
-from triton_users.report.outcome import Gap
+from triton_users.report.outcome import Gap, WorkerView
 from triton_users.sinks.folder import ResultsError
 from triton_users.step import CLOSED, Flow, RequestClass
 from triton_users.units import NS_PER_MS, NS_PER_S
@@ -59,6 +59,18 @@ def test_who_lost_what_and_when() -> None:
         {"worker": 4, "from_ns": 5 * NS_PER_S, "until_ns": 6 * NS_PER_S, "arrivals": 7},
     ]
     assert rows[-1]["gaps"] == []
+
+
+def test_shares_count_what_no_window_tells() -> None:
+    """Also that of a worker that died before its first window."""
+    first, *others = example_run().steps
+    [alive] = first.result.generators
+    dead = replace(alive, worker=1, scheduled=0, sent=0, windows=0)
+    lost = WorkerView("198.18.0.1", 0, None, never_sent=90, unrecorded=13, unheard=alive.scheduled // 3)
+    step = replace(first, result=replace(first.result, generators=(alive, dead)), workers={1: lost})
+    row, *_ = built(steps=(step, *others))["steps"]
+    shares = [(g["share"], g["requests"], g["never_sent"], g["unrecorded"]) for g in row["generators"]]
+    assert shares == [(0.75, alive.sent, 0, 0), (0.25, 0, 90, 13)]
 
 
 def test_exceptions_of_tasks_are_counted() -> None:

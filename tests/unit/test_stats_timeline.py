@@ -146,6 +146,16 @@ def test_missing_windows_are_known_by_worker_and_by_step() -> None:
     assert (generator.worker, generator.windows_missing) == (0, 1)
 
 
+def test_a_worker_that_took_part_and_sent_no_window_is_there() -> None:
+    timeline = Timeline()
+    timeline.add(window(0, 0, 0))
+    result = timeline.close(STEP, 0, hosts={0: "a", 1: "b"})
+    assert [(g.worker, g.host, g.windows, g.sent) for g in result.generators] == [
+        (0, "a", 1, 0),
+        (1, "b", 0, 0),
+    ]
+
+
 def test_the_result_adds_up_the_measured_trials() -> None:
     timeline = Timeline()
     timeline.add(window(0, 0, 0, some(-1, 100)))

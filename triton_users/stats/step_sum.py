@@ -82,8 +82,9 @@ class StepSum:
         missing: Mapping[int, int],
         hosts: Mapping[int, str],
     ) -> StepResult:
-        """The step's result; ``missing`` counts the windows that never came, by worker. Raises ValueError as
-        ``trial_bounds`` does."""
+        """The step's result; ``missing`` counts the windows that never came, by worker; ``hosts`` has all
+        that took part, also one that died before its first window. Raises ValueError as does
+        ``trial_bounds``."""
         series = {key: total.value() for key, total in self._series.items()}
         seen = max(
             (key.trial + 1 for key, one in series.items() if _arrived(one) and key.trial > WARM_UP), default=0
@@ -104,7 +105,7 @@ class StepSum:
             lost=whole.lost,
             generators=tuple(
                 self.workers.get(w, WorkerSum()).result(w, hosts.get(w), missing.get(w, 0))
-                for w in sorted({*self.workers, *missing})
+                for w in sorted({*self.workers, *missing, *hosts})
             ),
             messages=self._messages.listed(),
         )

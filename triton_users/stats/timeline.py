@@ -151,8 +151,8 @@ class Timeline:
 
         ``t0_ns`` and ``stop_ns`` (None: it ran to its planned end) are on the run's axis. ``extra`` is what
         no window tells: arrivals granted to nobody or owned by a worker that fell silent, as scheduled and
-        lost. Later windows of this step still make lines, but change no result. Raises ValueError for a step
-        without an interval that was not stopped.
+        lost. ``hosts`` has all workers that took part. Later windows of this step still make lines, but
+        change no result. Raises ValueError for a step without an interval that was not stopped.
         """
         total = self._steps.pop(step.index, None) or StepSum()
         if extra:
