@@ -88,6 +88,10 @@ def test_a_joiner_and_a_loss_in_closed_loop(fresh_triton: EmbeddedTriton, tmp_pa
     assert reason["severity"] == "doubtful"
     assert reason["message"].startswith(f"in {len(off)} s of the measurement"), (reason, users)
     assert all(generator["requests"] > 0 for generator in cluster.row["generators"])
+    audit = cluster.row["audit"]
+    if not audit["skipped"]:  # killed clients can crash it
+        assert cluster.master.codes()["unrecorded"] == (audit["server"] > audit["ours"]), cluster.said()
+        assert cluster.master.codes()["audit_mismatch"] == 0
 
 
 def test_processes_and_an_embedded_server(usable_triton: None, tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def test_the_embedded_server_is_killed(usable_triton: None, tmp_path: Path) -> N
     assert "started again" in run.output
     assert run.codes()["server_ended"] == 1
     assert row["audit"]["equal"] is None
+    assert row["server"] is None, "no split: the new one began from zero"
     assert len(restarts(run)) == 1, "told by its death, and not by its statistics too"
     assert "Started GRPCInferenceService" in (run.folder / "server.log").read_text()
 

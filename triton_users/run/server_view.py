@@ -84,8 +84,8 @@ class ServerView:
                 break
             gevent.sleep(0.05)
         if not settled and connections_lost:
-            # It answered more than it has counted: it began to count anew in between.
-            self._before, self._problem = None, RESTARTED
+            # What these statistics are of is not all that we sent: no split of them tells of it.
+            self._before, self._problem = None, INCOMPLETE
             return self._compare(ours, skipped)
         return splits, audits
 
@@ -127,6 +127,7 @@ UNANSWERED = frozenset(("UNAVAILABLE", "NO_ANSWER", "NO_REQUEST", "CANCELLED", "
 """Failures that are not an answer of the model: the server counts no success for them."""
 
 RESTARTED = "the server was restarted during the step"
+INCOMPLETE = "the server's statistics lack requests that were answered (restarted, or one of several?)"
 NO_STATISTICS = "the server has no statistics of the model"
 
 
