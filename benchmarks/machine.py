@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("locust", "gevent", "numpy", "tritonclient", "grpcio")
 COMMAND_S = 10
 CPUIDLE = Path("/sys/devices/system/cpu/cpuidle")
+NO_DRIVER, POLLING = "none", "haltpoll"
 HALT_POLL = Path("/sys/module/haltpoll/parameters/guest_halt_poll_ns")
 
 
@@ -37,13 +38,15 @@ def _idle() -> str:
     """What an idle processor does: on a virtual machine that halts at once, each waking is an exit to the
     hypervisor, which all clients pay at few requests in flight."""
     try:
-        driver = (CPUIDLE / "current_driver").read_text().strip()
+        driver, governor = (
+            (CPUIDLE / f"current_{part}").read_text().strip() for part in ("driver", "governor")
+        )
     except OSError:
         return "unknown"
-    try:
-        return f"{driver}, polls {int(HALT_POLL.read_text()) / NS_PER_US:g} µs before it halts"
-    except OSError:
-        return driver
+    found = f"driver {driver}, governor {governor}"
+    if driver == NO_DRIVER or governor != POLLING:  # the parameter is there whether or not it is used
+        return found
+    return f"{found}, polls {int(HALT_POLL.read_text()) / NS_PER_US:g} µs before it halts"
 
 
 def describe(triton: str = "") -> dict[str, str]:
