@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.real.test_web_runs import settled, totals
 from tests.real.web_process import WebLocust
 from triton_users.server.embedded import EmbeddedTriton
+from triton_users.units import NS_PER_S
 
 TWO = ("-m", "identity_16", "--processes", "2", "--warm-up", "200ms", "--no-agent")
 FORM = {"model": "identity_16", "warm_up": "200ms", "no_agent": "true"}
@@ -43,11 +44,21 @@ def test_start_stop_and_start_again_with_two_workers(triton: EmbeddedTriton, tmp
 
         web.start(request_rate_range="200", measurement_interval="60s", batch_size="8", seed="2")
         web.until(lambda: (web.live["last"] or {}).get("second", 0) >= 2, "third second")
+        shown = web.live["workers"]
         folder = web.stop()
-        agrees(web, folder)
+        agreed = agrees(web, folder)
         [row] = web.rows_of(folder)
         assert (row["mode"], row["request_rate"], row["class"]["batch_size"]) == ("open", 200, 8)
         assert row["inferences"] == 8 * row["ok"] > 0
+        assert [(one["worker"], one["address"], one["windows_missing"]) for one in shown] == [
+            (number, "127.0.0.1", 0) for number in (0, 1)
+        ]
+        assert sum(one["share"] for one in shown) == 1
+        for one, generator in zip(shown, row["generators"], strict=True):
+            assert 0 < one["requests"] < agreed["ok"] / 2 + 42, "of this run alone"
+            assert 2 <= one["windows"] <= generator["windows"]
+            assert one["cpu_ratio"] > 0 and one["send_lag_p99_ns"] > 0
+            assert abs(one["clock_offset_ns"]) <= one["clock_uncertainty_ns"] < NS_PER_S
 
         folder = web.run(
             model="identity",

@@ -1,5 +1,7 @@
 """Clicks through Locust's page in a real Chromium: python web_browser.py URL FOLDER; what it saw, as JSON.
 
+With a third argument, ``workers``, it only waits for the table of workers on our page.
+
 A process of its own: Playwright's loop and gevent's do not share one.
 """
 
@@ -41,6 +43,22 @@ def main(url: str, folder: Path) -> dict[str, Any]:
         return seen | {"errors": errors}
 
 
+def workers(url: str, folder: Path) -> dict[str, Any]:
+    """The table of workers while a run goes on: its rows, cell by cell."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        errors: list[str] = []
+        page = _open(browser, f"{url}triton/", errors)
+        _wait(page, "document.querySelectorAll('#workers td').length > 0")
+        page.wait_for_selector("#workers h2", state="visible")
+        page.screenshot(path=folder / "7-workers.png", full_page=True)
+        rows = page.evaluate(CELLS)
+        browser.close()
+        return {"rows": rows, "errors": errors}
+
+
+CELLS = """() => [...document.querySelectorAll("#workers tr")].map(
+    row => [...row.children].map(cell => cell.textContent))"""
 COLOURS = """() => [...document.querySelectorAll("canvas")].map(canvas => {
     const image = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     return new Set(new Uint32Array(image.data.buffer)).size;
@@ -114,4 +132,5 @@ def _again(page: Page, ours: Page) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]))))
+    see = workers if sys.argv[3:] == ["workers"] else main
+    print(json.dumps(see(sys.argv[1], Path(sys.argv[2]))))

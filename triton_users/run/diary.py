@@ -42,8 +42,8 @@ class Diary:
         self._spool.append(line)
 
     def complete(self, line: dict[str, Any]) -> None:
-        """Put into a merged second what the timeline does not know: names, which flows have a schedule, and
-        clocks."""
+        """Put into a merged second what the timeline does not know: names, which flows have a schedule,
+        addresses and clocks."""
         step = self._steps.get(line["step"])
         line["name"] = "" if step is None else step.name
         if step is not None:
@@ -51,6 +51,7 @@ class Diary:
         for generator in line["generators"]:
             peer = self._here.get(generator["worker"])
             if peer is not None and "clock_offset_ns" not in generator:
+                generator["address"] = peer.hello.address
                 generator["clock_offset_ns"] = peer.clock.offset_ns
                 generator["clock_uncertainty_ns"] = peer.clock.uncertainty_ns
 

@@ -18,6 +18,7 @@ from triton_users.stats.lines import Line, line_series
 from triton_users.stats.window import LATENCY, SEND_LAG, SERVICE_LATENCY, Series
 from triton_users.units import NS_PER_S
 from triton_users.web.samples import Samples
+from triton_users.web.workers import Workers
 
 SHOWN_S = 900
 """So many seconds are kept for the plots."""
@@ -72,6 +73,7 @@ class Live:
 
     run: Run | None = None
     samples: Samples = field(default_factory=Samples)
+    workers: Workers = field(default_factory=Workers)
     total: dict[str, int] = field(default_factory=dict)
     """Counts of the step so far, warm-up included."""
     _seconds: dict[tuple[int, int], Second] = field(default_factory=dict)
@@ -86,6 +88,7 @@ class Live:
         self.run = run
         self.total = dict.fromkeys(COUNTS, 0)
         self._seconds, self._shown, self._step = {}, deque(), -1
+        self.workers = Workers()
         run.record.listen(self.add)
         self.samples = Samples()
         run.record.listen_to_samples(self.samples.add)
@@ -123,6 +126,7 @@ class Live:
             for name, count in second.counts.items():
                 self.total[name] += count - (before.counts[name] if before else 0)
         self._seconds[place] = second
+        self.workers.add(line)
         self._number += 1
         self._shown.append((self._number, place))
         while len(self._shown) > SHOWN_S:

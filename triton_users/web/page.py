@@ -71,6 +71,8 @@ def state(session: Session, live: Live, after: int) -> dict[str, Any]:
         "last": last.as_json(0) if last is not None else None,
         "total": live.total,
         "samples": live.samples.figures(),
+        "workers": live.workers.figures(),
+        "worker_count": live.workers.count,
         "seconds": live.since(after),
         "results": folder.name if folder is not None else None,
     }
