@@ -132,7 +132,7 @@ def _unpack_hist(parts: list[Any]) -> Hist:
     length, steps, count, numbers, total_ns, squares = parts
     total, smallest, largest, clamped = numbers
     return Hist(
-        np.cumsum(_wide(steps, length)).astype(np.uint16),
+        _wide(steps, length).cumsum(dtype=np.uint16),
         narrow_counts(_wide(count, length)),
         total,
         int.from_bytes(total_ns, "little"),
@@ -154,7 +154,6 @@ def _narrow(values: npt.NDArray[Any]) -> bytes:
     return values.astype(np.dtype(width).newbyteorder("<")).tobytes()
 
 
-def _wide(data: bytes, length: int) -> npt.NDArray[np.uint64]:
-    if not length:
-        return np.empty(0, np.uint64)
-    return np.frombuffer(data, f"<u{len(data) // length}").astype(np.uint64)
+def _wide(data: bytes, length: int) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """What ``_narrow`` made, as wide as it came."""
+    return np.frombuffer(data, f"<u{len(data) // length}") if length else np.empty(0, np.uint8)

