@@ -90,6 +90,17 @@ def test_compose_waits_for_health() -> None:
     assert {name for name, service in SERVICES.items() if "healthcheck" not in service} == {"models"}
 
 
+def test_no_command_ends_all_services_with_the_first_that_ends() -> None:
+    """``models`` only fills a volume: an option that stops the others with it would end a run before its
+    first request, and with the first worker that is killed. ``--exit-code-from`` implies that one."""
+    waits = [link["condition"] for link in SERVICES["triton"]["depends_on"].values()]
+    assert waits == ["service_completed_successfully"]
+    text = (INFRA / "README.md").read_text()
+    assert "--exit-code-from" not in text and "--abort-on-container-exit" not in text
+    headless = text[text.index('LOAD_OPTIONS="--headless') :].split("```")[0]
+    assert "up --build --detach" in headless and "docker wait" in headless
+
+
 def test_compose_secrets_come_from_the_env_file() -> None:
     settings = [
         (name, value)
