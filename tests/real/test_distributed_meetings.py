@@ -202,6 +202,46 @@ def slow_triton(usable_triton: None, tmp_path: Path) -> Iterator[EmbeddedTriton]
     server.stop()
 
 
+TASKS = """
+import gevent
+import numpy as np
+from locust import task
+from triton_users import TritonUser
+import triton_users.client as grpcclient
+
+
+class Caller(TritonUser):
+    @task
+    def call(self):
+        gevent.sleep(0.4)
+        tensor = grpcclient.InferInput("INPUT0", [1], "INT64")
+        tensor.set_data_from_numpy(np.ones(1, np.int64))
+        self.client.infer("recording", [tensor])
+"""
+"""Both may be under way when Locust stops a user: the making of a request, and the wait for its answer."""
+
+
+@pytest.mark.parametrize(
+    "load",
+    [("--concurrency-range", "6"), ("--request-rate-range", "3", "--max-in-flight", "64")],
+    ids=["closed", "rate"],
+)
+def test_a_joiner_where_users_have_tasks(
+    load: tuple[str, ...], slow_triton: EmbeddedTriton, tmp_path: Path
+) -> None:
+    """Half of the users go from where they were. What they have sent is answered, and counted."""
+    with Cluster(
+        tmp_path, 1, "-H", slow_triton.url, "-m", "recording", *load, "-p", "10s", *QUICK, locustfile=TASKS
+    ) as cluster:
+        cluster.measuring(2)
+        cluster.add()
+        cluster.ended(0, 4, workers=[0, 1])
+    row = cluster.row
+    assert row["failed"] == 0, row["errors"]
+    assert all(generator["requests"] > 0 for generator in row["generators"]), row
+    assert row["audit"]["equal"] is True, row
+
+
 @pytest.mark.parametrize("ends", ["by itself", "by SIGTERM"])
 def test_slow_answers_are_waited_for_and_reported(
     ends: str, slow_triton: EmbeddedTriton, tmp_path: Path

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import gevent
+import pytest
 from gevent.event import Event
 
 from tests.fakes.channel_log import until
@@ -14,7 +15,6 @@ from tests.fakes.peer import Peer, echo, later, silent
 from tests.fakes.task_user import Task, TaskUser, users
 from tests.ledger import failures, per_trial
 from tests.rig import Rig, flow, step
-from triton_users.net import RpcError
 from triton_users.stats.window import LATENCY, SEND_LAG, Window
 from triton_users.step import CLOSED, CONSTANT, POISSON, Flow, Step
 from triton_users.units import NS_PER_MS, NS_PER_S
@@ -202,18 +202,40 @@ def test_the_cap_drops_too(peer: Peer) -> None:
         assert (totals["ok"], totals["dropped"]) == (3, 17)
 
 
-def test_a_user_killed_while_it_waits_is_cancelled(peer: Peer, rig: Rig) -> None:
+@pytest.mark.parametrize("process", [CLOSED, CONSTANT])
+def test_the_request_of_a_user_that_is_killed_is_answered_all_the_same(
+    process: str, peer: Peer, rig: Rig
+) -> None:
+    """Locust kills users wherever they are, when it shares them out anew."""
     peer.answer = silent
     with Crowd(rig, once, 3) as crowd:
-        rig.begin(crowd.step(CONSTANT, 100.0, 1.0), 3)
+        rig.begin(crowd.step(process, None if process == CLOSED else 100.0, 1.0), 3)
         rig.lease(0, 0.03)
         until(lambda: len(peer.requests) == 3)
         crowd.users[0].kill()
-        windows, totals = rig.end(drain=0.05)
-        assert failures(windows) == {"CANCELLED": 1, "NO_ANSWER": 2}
-        assert totals["scheduled"] == 3
+        rig.engine.stop()
+        assert crowd.pool.unfinished == 3
+        answer_all(peer)
+        _, totals = rig.end()
+        assert (totals["scheduled"], totals["ok"]) == (3, 3)
         assert peer.resets == 0
-    assert [e.status for u in crowd.users for e in u.errors if isinstance(e, RpcError)] == ["UNKNOWN"] * 2
+
+
+def test_a_task_that_stops_waiting_by_itself_has_cancelled(peer: Peer, rig: Rig) -> None:
+    def impatient(user: TaskUser) -> None:
+        with gevent.Timeout(0.02, False):
+            user.infer()
+
+    peer.answer = silent
+    with Crowd(rig, impatient, 1) as crowd:
+        rig.begin(crowd.step(CONSTANT, 100.0, 1.0), 1)
+        rig.lease(0, 0.01)
+        until(lambda: len(peer.requests) == 1)
+        gevent.sleep(0.05)
+        windows, totals = rig.end(drain=0.05)
+        assert failures(windows) == {"CANCELLED": 1}
+        assert totals["scheduled"] == 1
+        assert peer.resets == 0
 
 
 def test_a_user_killed_before_its_request_leaves_no_hole(rig: Rig) -> None:

@@ -279,8 +279,10 @@ class Pool(Sender):
         except RpcError:
             self._abandon(call, "DEADLINE_EXCEEDED", "no answer within the call's own time")
             raise
+        except gevent.GreenletExit:
+            raise  # the user goes; the request stays, and is booked when it is answered
         except BaseException:
-            self._abandon(call, "CANCELLED", "the user was stopped while it waited")
+            self._abandon(call, "CANCELLED", "the task stopped waiting for it")
             raise
 
     def _abandon(self, call: TaskCall, status: str, message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import gevent
 from locust import User, constant
 from locust.env import Environment
 from locust.exception import StopUser
@@ -12,6 +13,9 @@ from locust.exception import StopUser
 from triton_users.engine import Member, census, pool_of
 from triton_users.users.task_client import TaskClient
 from triton_users.users.turns import Turns, has_wait_time
+
+MAKING_S = 1.0
+"""How long a user that is to go may take to make the request of its arrival."""
 
 Inputs = Mapping[str, Any] | Callable[[Any, int], Mapping[str, Any]]
 
@@ -70,7 +74,11 @@ class TritonUser(User):
         return greenlet
 
     def stop(self, force: bool = False) -> bool:
-        """A user that waits for its turn, or only holds a slot, has nothing to finish."""
+        """A user that waits for its turn, or only holds a slot, has nothing to finish. One that is killed
+        leaves the request that it waits for to be answered; that of an arrival it must have made."""
+        with gevent.Timeout(MAKING_S, False):
+            while self._member.arrival_ns:
+                gevent.sleep(0.002)
         return bool(super().stop(force or self._member.waiting))
 
     def _hold_slot(self) -> None:
