@@ -13,8 +13,8 @@ import pytest
 from tests.fakes.channel_log import until
 from triton_users.clock import now_ns
 from triton_users.options import Settings
+from triton_users.run import kept_windows
 from triton_users.run import protocol as p
-from triton_users.run import worker as worker_module
 from triton_users.run.master import Run
 from triton_users.run.record import Record
 from triton_users.run.voice import Voice
@@ -80,7 +80,7 @@ def test_a_window_is_sent_again_until_it_is_acknowledged(
     heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert heard.grant() == []  # it may well be under way
-    monkeypatch.setattr(worker_module, "REPEAT_NS", 100 * NS_PER_MS)
+    monkeypatch.setattr(kept_windows, "REPEAT_NS", 100 * NS_PER_MS)
     gevent.sleep(0.12)
     assert heard.grant() == [0]
     assert heard.grant() == []  # not at once
@@ -105,9 +105,9 @@ def test_what_the_master_misses_at_the_end_is_sent_at_once(heard: Heard) -> None
 def test_a_master_that_writes_nothing_is_not_flooded(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     run: Any = heard.worker._run
     for seq in range(100, 129):
-        run._emit(window(0, seq, seq))
+        run._windows.add(window(0, seq, seq))
     until(lambda: len(heard.seqs) == 30)
-    monkeypatch.setattr(worker_module, "REPEAT_NS", 0)
+    monkeypatch.setattr(kept_windows, "REPEAT_NS", 0)
     rounds = [heard.grant() for _ in range(3)]
     assert [len(sent) for sent in rounds] == [10, 10, 10]
     assert sorted(seq for sent in rounds for seq in sent) == [0, *range(100, 129)]

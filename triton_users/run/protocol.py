@@ -99,9 +99,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """A worker is here: sent at the end of Locust's ``init``. ``digest`` is that of its locustfile,
-    ``fingerprint`` that of the schedules it makes, ``address`` its own on the way to the master. Other
-    versions may lack or add fields."""
+    """A worker is here: sent at the end of Locust's ``init``, again until the master speaks. ``digest`` is
+    that of its locustfile, ``fingerprint`` that of the schedules it makes, ``address`` its own on the way to
+    the master. Other versions may lack or add fields."""
 
     version: str
     fingerprint: str = ""

@@ -325,12 +325,11 @@ class Session:
 
     def receive(self, node: str, packed: bytes) -> None:
         """A worker's message: only queued, or noted if it is a greeting."""
-        known = node in self.workers.peers
-        message = None if known else p.decode(packed)
-        if isinstance(message, p.Hello):
+        if not self.workers.knows(node):
+            message = p.decode(packed)
+            if not isinstance(message, p.Hello):
+                return
             if self.workers.hello(node, message, now_ns(), self._hello) is None:
                 self.voice.error(self.workers.refused[node])
-            elif self.run is not None:
-                self.run.talk.inbox.put((node, packed))
-        elif known and self.run is not None:
+        if node in self.workers.peers and self.run is not None and self.running:
             self.run.talk.inbox.put((node, packed))

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.event import Event
 from gevent.queue import Queue
 from locust.exception import RPCError, RPCSendError
 
@@ -24,15 +23,14 @@ from triton_users.engine import Engine, Lane, Requests, Sender, Slots, pool_of
 from triton_users.inputs import InputError, Payloads
 from triton_users.net import Channel, RpcError
 from triton_users.run import protocol as p
+from triton_users.run.kept_windows import KeptWindows
 from triton_users.run.models import read_spec, source_for
 from triton_users.run.realtime import Realtime
 from triton_users.run.request_files import RequestFiles
 from triton_users.run.signals import raise_in_main
 from triton_users.sinks.folder import ResultsError
-from triton_users.stats.codec import encode as encode_window
 from triton_users.stats.recorder import Recorder
 from triton_users.stats.request_log import RequestLog
-from triton_users.stats.window import Window
 from triton_users.step import CLOSED, Flow, Lease, Step
 from triton_users.units import NS_PER_S
 
@@ -46,13 +44,8 @@ ORPHAN_ROUNDS = 20
 LEAVE_NS = 3 * NS_PER_S
 """How long a worker that leaves waits for answers."""
 FLUSH_NS = 2 * NS_PER_S
-REPEAT_NS = 4 * NS_PER_S
-REPEATED = 10
-"""Windows sent again at a time: a master that cannot write them is not to drown in them."""
-PAUSE_S = 0.002
-"""Between the cut of a window and its encoding."""
-KEPT_WINDOWS = 3600
-"""Windows kept for a master that does not acknowledge: an hour of them, some 10 MB."""
+GREET_S = 2.0
+"""Between two hellos, while the master has not said anything."""
 
 
 class Worker:
@@ -69,16 +62,23 @@ class Worker:
         self._outbox: Queue[Any] = Queue()
         self._run: WorkerRun | None = None
         self._heard = True
+        self._spoken_to = Event()
         gevent.spawn(self._read).link_exception(self._broke)
-        gevent.spawn(self._write)
+        gevent.spawn(self._write).link_exception(self._broke)
 
     def receive(self, packed: bytes) -> None:
         """A message from the master: only queued here."""
         self._inbox.put(packed)
 
     def greet(self, hello: p.Hello) -> None:
-        """Introduce this worker, at the end of Locust's ``init``."""
+        """Introduce this worker, at the end of Locust's ``init``; again until the master has something to say
+        to it, for a message may get lost."""
         self._outbox.put(hello)
+        gevent.spawn(self._greet_again, hello)
+
+    def _greet_again(self, hello: p.Hello) -> None:
+        while not self._spoken_to.wait(GREET_S):
+            self._outbox.put(hello)
 
     def heard(self) -> None:
         """The master has shown that it lives."""
@@ -127,13 +127,14 @@ class Worker:
         while True:
             message = p.decode(self._inbox.get())
             self.heard()
+            self._spoken_to.set()
             if isinstance(message, p.Grant):
                 self._answer(message)
             elif isinstance(message, p.RunStart):
                 if self._run is None or self._run.id != message.run:
                     if self._run is not None:
                         self._run.leave()
-                    self._run = WorkerRun(message, self._classes, self._outbox.put)
+                    self._run = WorkerRun(message, self._classes, self._outbox.put, self._broke)
             elif isinstance(message, p.Refused):
                 self._end(f"the master refuses this worker: {message.reason}", EXIT_REFUSED)
             elif self._run is not None:
@@ -147,21 +148,29 @@ class Worker:
 
 
 class WorkerRun:
-    """The worker's part of one run."""
+    """The worker's part of one run. ``broke`` hears of a greenlet of it that has failed."""
 
-    def __init__(self, start: p.RunStart, classes: UserClasses, say: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        start: p.RunStart,
+        classes: UserClasses,
+        say: Callable[[Any], None],
+        broke: Callable[[Any], None],
+    ) -> None:
         self.id = start.run
         self._start, self._settings = start, start.settings
-        self._classes, self._say = classes, say
+        self._classes, self._say, self._broke = classes, say, broke
         self._log = RequestLog() if start.settings.save_requests else None
         self._files = RequestFiles(Path(start.folder), start.worker, start.seed)
         self._recorder = Recorder(start.settings.latency_threshold_ns, self._log)
-        self._engine = Engine(self._recorder, self._emit)
+        self._windows = KeptWindows(start.run, say, broke)
+        self._engine = Engine(self._recorder, self._windows.add)
         self._channels: dict[str, Channel] = {}
         self._payloads: dict[Any, Payloads] = {}
         self._lanes: list[Lane] = []
         self._step: Step | None = None
         self._preparing = self._prepared = self._begun = -1
+        self._ready: p.Ready | None = None
         self._done: p.Done | None = None
         self._zero = self._t0 = 0
         self._leases: list[Lease] = []
@@ -169,9 +178,6 @@ class WorkerRun:
         self.closing: Any = None
         """The greenlet that closes the run, once that has begun."""
         self._connections_lost = 0
-        self._cut: deque[Window] = deque()
-        self._unacked: OrderedDict[int, tuple[int, p.WindowSent]] = OrderedDict()
-        """By number: when it was sent last, which is also their order, and the window."""
         self._realtime = Realtime(start.settings.realtime)
 
     def handle(self, message: Any) -> None:
@@ -180,34 +186,46 @@ class WorkerRun:
             case p.StepPrepare(step):
                 if step.index > self._preparing:
                     self._preparing = step.index
-                    gevent.spawn(self._prepare, step)
+                    self._over(step.drain_ns, 0)  # the word of its end may have got lost
+                    self._spawn(self._prepare, step)
+                elif self._ready is not None and self._ready.step == step.index:
+                    self._say(self._ready)
             case p.StepBegin(step):
                 if step > self._begun and self._step is not None and self._step.index == step:
                     self._begin(message)
             case p.StepEnd(step, drain_ns, end_ns, missing):
-                self._owe(missing)
+                self._windows.send_again(missing)
                 if self._done is not None and self._done.step == step:
                     self._say(self._done)
                 elif self._step is not None and self._step.index == step:
-                    self._finishing = gevent.spawn(self._finish, self._step, drain_ns, end_ns)
-                    self._step = None
+                    self._over(drain_ns, end_ns)
                 elif step == self._begun:
                     self._engine.hurry(drain_ns)
             case p.RunEnd(self.id) if self.closing is None:
-                self.closing = gevent.spawn(self._close)
+                self.closing = self._spawn(self._close)
+
+    def _spawn(self, work: Callable[..., None], *args: Any) -> Any:
+        greenlet = gevent.spawn(work, *args)
+        greenlet.link_exception(self._broke)
+        return greenlet
+
+    def _over(self, drain_ns: int, end_ns: int) -> None:
+        """Finish the step under way, if there is one."""
+        if self._step is not None:
+            self._finishing = self._spawn(self._finish, self._step, drain_ns, end_ns)
+            self._step = None
 
     def granted(self, grant: p.Grant) -> None:
         """Take the leases; answer at once, for the answer also measures the way."""
         self._say(p.Beat(grant.sent_ns, now_ns(), self.id, self._prepared, self._begun))
-        for seq in grant.acks:
-            self._unacked.pop(seq, None)
+        self._windows.on_disk(grant.acks)
         if grant.max_in_flight:
             self._engine.share(grant.max_in_flight)
         for lease in grant.leases:
             if self._step is not None and lease.step == self._step.index == self._begun:
                 self._engine.lease(lease)
                 self._keep(lease)
-        self._repeat()
+        self._windows.repeat()
 
     def _keep(self, lease: Lease) -> None:
         last = self._leases[-1] if self._leases else None
@@ -226,58 +244,34 @@ class WorkerRun:
             self._engine.hurry(LEAVE_NS)
             self._finishing.join()
         if self.closing is None:
-            self.closing = gevent.spawn(self._close)
+            self.closing = self._spawn(self._close)
         self.closing.join()
-
-    # Windows are kept until they are on the master's disk
-
-    def _emit(self, window: Window) -> None:
-        """The cut was a stall of the load already: the rest of the work waits until answers were heard."""
-        self._cut.append(window)
-        gevent.spawn_later(PAUSE_S, self._pass_on)
-
-    def _pass_on(self) -> None:
-        while self._cut:
-            window = self._cut.popleft()
-            sent = p.WindowSent(self.id, window.seq, encode_window(window))
-            self._unacked[window.seq] = (now_ns(), sent)
-            if len(self._unacked) > KEPT_WINDOWS:
-                del self._unacked[min(self._unacked)]
-            self._say(sent)
-
-    def _repeat(self) -> None:
-        """Send again what has not been acknowledged for long: a broken connection may have lost it."""
-        now = now_ns()
-        for seq, (sent_ns, window) in list(islice(self._unacked.items(), REPEATED)):
-            if now - sent_ns < REPEAT_NS:
-                return
-            self._unacked[seq] = (now, window)
-            self._unacked.move_to_end(seq)
-            self._say(window)
-
-    def _owe(self, missing: tuple[int, ...]) -> None:
-        for seq in missing:
-            if seq in self._unacked:
-                self._say(self._unacked[seq][1])
 
     # A step
 
     def _prepare(self, step: Step) -> None:
+        if self._finishing is not None:
+            self._finishing.join()  # the master does not wait for whom it has not heard of for long
+        error = self._make_lanes(step)
+        if error is None:
+            self._step, self._done = step, None
+            self._prepared = step.index
+        self._ready = p.Ready(self.id, step.index, error, self._realtime.notes())
+        self._say(self._ready)
+
+    def _make_lanes(self, step: Step) -> str | None:
+        """Everything that the step's load needs; why not."""
         try:
             self._lanes = [self._lane(flow) for flow in step.flows]
         except (RpcError, InputError, OSError) as error:
-            self._say(p.Ready(self.id, step.index, f"{error}"))
-            return
+            return f"{error}"
         except Exception as error:  # of the user's own input functions, too
             logging.getLogger(__name__).exception("step %s cannot be prepared", step.name)
-            self._say(p.Ready(self.id, step.index, f"{type(error).__name__}: {error}"))
-            return
+            return f"{type(error).__name__}: {error}"
         gc.unfreeze()
         gc.collect()
         gc.freeze()  # so that the collection at the step's start has little to look at
-        self._step, self._done = step, None
-        self._prepared = step.index
-        self._say(p.Ready(self.id, step.index, None, self._realtime.notes()))
+        return None
 
     def _lane(self, flow: Flow) -> Lane:
         settings = self._settings
@@ -341,7 +335,7 @@ class WorkerRun:
                 gevent.sleep(left_ns / NS_PER_S)
             stopped_ns = self._engine.stop()
             self._engine.finish(drain_ns)
-            self._pass_on()
+            self._windows.pass_on()
             self._realtime.off()
             unsaved = self._save(step)
         else:

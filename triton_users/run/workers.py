@@ -74,7 +74,11 @@ class Workers:
     nodes: list[str] = field(default_factory=list)
     """Locust's ids by our numbers."""
     away: dict[str, Peer] = field(default_factory=dict)
-    """Those that were not there when the run began, by Locust's id: hello is said once."""
+    """Those that were not there when the run began, by Locust's id: who is known says no other hello."""
+
+    def knows(self, node: str) -> bool:
+        """Whether this one has said hello, whatever came of it."""
+        return node in self.peers or node in self.away or node in self.refused
 
     def hello(self, node: str, hello: p.Hello, now: int, expected: p.Hello) -> Peer | None:
         """A worker introduces itself; None when it would not make the same schedule or load."""
