@@ -279,6 +279,47 @@ def test_the_worker_that_is_the_limit_is_named_with_how_many_would_do() -> None:
     late = replace(SOUND, late=500, send_lag_p99_ns=2 * MS, generator_lag_ns={"0 (a)": MS, "1 (b)": 3 * MS})
     [reason] = judge(late).reasons
     assert reason.message.endswith("(send lag p99 2 ms), the worst on worker 1 (b): 3 ms")
+    assert reason.advice.startswith(
+        "add workers (--processes, or more machines), or lower the rate, free proc"
+    )
+    [reason] = judge(replace(late, generator_cpu={"0 (a)": 0.6, "1 (b)": 0.7})).reasons
+    assert reason.advice.startswith(
+        "use 3 workers (--processes 3, or more machines), or lower the rate, free"
+    )
+
+
+@pytest.mark.parametrize(("cpu", "enough"), [(0.2, 3), (0.9, 4)])
+def test_workers_that_sent_a_part_are_told_how_many_would_send_all(cpu: float, enough: int) -> None:
+    facts = replace(
+        SOUND,
+        scheduled=12_500,
+        failed={"NO_ANSWER": 2_500},
+        generator_cpu={"0 (a)": cpu, "1 (b)": cpu},
+        generator_lag_ns={"0 (a)": MS, "1 (b)": 3 * MS},
+    )
+    reason = judge(facts).reasons[0]
+    assert reason.message == (
+        "the generator did not send 2,500 of 12,500 requests (20 %), the worst on worker 1 (b): 3 ms"
+    )
+    assert (
+        reason.advice == f"use {enough} workers (--processes {enough}, or more machines), or lower the rate"
+    )
+
+
+def test_workers_that_sent_nothing_do_not_tell_how_many_would_do() -> None:
+    facts = replace(SOUND, sent=0, ok=0, good=0, failed={"NO_ANSWER": 10_000}, audit_ours=None)
+    advice = {reason.code: reason.advice for reason in judge(facts).reasons}
+    assert advice["generator_too_slow"] == "add workers (--processes, or more machines), or lower the rate"
+
+
+def test_the_seconds_without_all_slots_are_named() -> None:
+    facts = replace(SOUND, open_loop=False, slots=6, slots_off=4, slots_off_in=("7 to 9", "12"))
+    [reason] = judge(facts).reasons
+    assert (reason.code, reason.severity) == ("concurrency_off", DOUBTFUL)
+    assert reason.message == (
+        "in 4 s of the measurement the workers did not have the 6 slots asked for"
+        " (seconds 7 to 9, 12 of the run)"
+    )
 
 
 def test_nothing_but_failures() -> None:

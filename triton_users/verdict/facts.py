@@ -18,7 +18,8 @@ class Facts:
     ``server_ended``: what became of the server during the step ("died: …", "restarted"), None if nothing.
     ``absent`` says whose requests were lost, a phrase each; ``silent`` names the workers whose last word on
     the step, or a window of it, never came; ``clocks``: worker -> uncertainty (ns) of its clock against the
-    master's; ``slots_off``: seconds whose slots were not as many as asked for.
+    master's; ``slots``: those of a closed loop that were asked for; ``slots_off``: how many seconds had not
+    as many, ``slots_off_in``: which of the run, a phrase for each stretch.
     ``generator_cpu``: worker -> share of one processor, the mean over the step; ``generator_lag_ns``: worker
     -> p99 of its send lag; ``windows_missing``: worker -> how many of its windows never came.
     """
@@ -48,7 +49,9 @@ class Facts:
     absent: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     clocks: Mapping[str, int | None] = field(default_factory=dict)
+    slots: int = 0
     slots_off: int = 0
+    slots_off_in: tuple[str, ...] = ()
     windows: int = 0
     windows_missing: Mapping[str, int] = field(default_factory=dict)
     thresholds: tuple[Threshold, ...] = ()

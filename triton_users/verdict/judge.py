@@ -79,8 +79,8 @@ def _short(facts: Facts) -> Reason | None:
         "generator_too_slow",
         INVALID,
         f"the generator did not send {format_count(unsent)} of {format_count(let_through)} requests"
-        f" ({_percent(unsent, let_through)})",
-        MORE_GENERATORS,
+        f" ({_percent(unsent, let_through)}){_slowest(facts)}",
+        _more_generators(facts, 1 - unsent / let_through),
     )
 
 
@@ -293,11 +293,14 @@ def _busy(facts: Facts) -> Reason | None:
     )
 
 
-def _more_generators(facts: Facts) -> str:
-    """With the number that would do, where the processors are what they lack."""
+def _more_generators(facts: Facts, share: float = 1.0) -> str:
+    """With the number that would do, where that can be told: from their processors, or from the ``share`` of
+    the load that they have managed."""
     cpu = facts.generator_cpu
-    enough = math.ceil(sum(cpu.values()) / GOOD_CPU_RATIO)
-    if max(cpu.values(), default=0) <= MAX_CPU_RATIO or enough <= len(cpu):
+    if not share or not cpu:
+        return MORE_GENERATORS
+    enough = math.ceil(max(sum(cpu.values()) / GOOD_CPU_RATIO, len(cpu)) / share)
+    if enough <= len(cpu):
         return MORE_GENERATORS
     return f"use {enough} workers (--processes {enough}, or more machines), or lower the rate"
 
@@ -361,7 +364,8 @@ def _slots(facts: Facts) -> Reason | None:
         facts,
         "concurrency_off",
         DOUBTFUL,
-        f"in {facts.slots_off} s of the measurement the workers did not have as many slots as asked for",
+        f"in {facts.slots_off} s of the measurement the workers did not have the {facts.slots} slots asked"
+        f" for (seconds {', '.join(_some(facts.slots_off_in))} of the run)",
         "see which workers came or went, and measure the step again with workers that stay",
     )
 
