@@ -1,4 +1,4 @@
-"""The start of a step on the master: who is waited for, for how long, and who is named and left out."""
+"""A step on the master: who is waited for at its start and at its end, for how long, and who is left out."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from triton_users.run.conversation import Conversation, Leading
 from triton_users.run.step_run import RefusedError, StepRun
 from triton_users.run.target import Target
 from triton_users.run.workers import Peer, Workers
-from triton_users.step import POISSON, Flow, RequestClass, Step
-from triton_users.units import NS_PER_MS
+from triton_users.stats.timeline import Timeline
+from triton_users.step import POISSON, Flow, Lease, RequestClass, Step
+from triton_users.units import NS_PER_MS, NS_PER_S
 
 STEP = Step(0, "s", (Flow("f", "U", "m", POISSON, 10.0, None, ((RequestClass("m", 1), 1.0),)),), 0, 1000, 1)
 HELLO = p.Hello("1.0", "f", "d", "here", 1, "127.0.0.1")
@@ -56,13 +57,17 @@ class Workplace:
 
     def prepare(self, needed: int, unreachable_from: str = "") -> None:
         self.talk.leading = Leading(STEP)
+        self.step_run(needed, unreachable_from)._prepared()
+
+    def step_run(self, needed: int = 1, unreachable_from: str = "", step: Step = STEP) -> StepRun:
         settings = replace(Settings(), wait_ready_ns=200 * NS_PER_MS)
-        record: Any = SimpleNamespace(note=self.notes.append)
+        diary = SimpleNamespace(workers=lambda peers, now: None, look=lambda: None)
+        record: Any = SimpleNamespace(note=self.notes.append, timeline=Timeline(), diary=diary)
         target: Any = SimpleNamespace(
-            unreachable_from=lambda host: "is elsewhere" if host == unreachable_from else None
+            unreachable_from=lambda host: "is elsewhere" if host == unreachable_from else None,
+            watch=lambda: None,
         )
-        one = StepRun(STEP, self.talk, record, target, settings, 0, needed, lambda: True, lambda: False)
-        one._prepared()
+        return StepRun(step, self.talk, record, target, settings, 0, needed, lambda: True, lambda: False)
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +117,47 @@ def test_only_the_embedded_server_is_out_of_reach_from_elsewhere(tmp_path: Path)
     assert "-H HOST:8001" in (embedded.unreachable_from("elsewhere") or "")
     assert embedded.unreachable_from(socket.gethostname()) is None
     assert given.unreachable_from("elsewhere") is None
+
+
+# The end
+
+
+def drained(*dones: p.Done | None, drain_s: float = 30.0) -> tuple[int, int, int]:
+    """The end of a step whose workers answer StepEnd so, or not: the step's end as asked for and as it was
+    (ns, the run's axis), and how long (ms) it took."""
+    place = Workplace(*[READY for _ in dones])
+    one = place.step_run(step=replace(STEP, drain_ns=int(drain_s * NS_PER_S)))
+    for peer, done in zip(place.workers.peers.values(), dones, strict=True):
+        one.joined[peer.number] = peer
+        if done is not None:
+            place.says(peer.node, done)
+    leading = place.talk.leading = Leading(one.step, 0)
+    started = now_ns()
+    end = one._drain(leading)
+    assert leading.over_ns is not None
+    return leading.over_ns, end, (now_ns() - started) // NS_PER_MS
+
+
+LEASES = (Lease(0, 0, NS_PER_S, 0, 1),)
+
+
+def test_windows_are_waited_for_a_while_once_all_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_run, "OWED_NS", 100 * NS_PER_MS)
+    whole = p.Done("r", 0, -1, 1, leases=LEASES)
+    assert drained(whole, whole)[2] < 100
+    assert 100 <= drained(whole, replace(whole, last_seq=3))[2] < 1000
+    assert 400 <= drained(replace(whole, last_seq=3), None, drain_s=0.3)[2] < 1300
+
+
+def test_a_worker_that_never_began_does_not_say_when_the_step_ended() -> None:
+    """Its StepBegin got lost: it has stopped nothing."""
+    began = p.Done("r", 0, -1, 700, leases=LEASES)
+    never = p.Done("r", 0, -1, 0)
+    assert drained(began, never)[1] == 700
+    asked, end, _ = drained(never)
+    assert end == asked
+
+
+def test_neighbouring_seconds_are_one_stretch() -> None:
+    assert step_run._stretches((3, 5, 6, 7, 9)) == ("3", "5 to 7", "9")
+    assert step_run._stretches(()) == ()

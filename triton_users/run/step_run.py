@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from triton_users.clock import now_ns
 from triton_users.options.settings import Settings
@@ -30,7 +30,7 @@ LEAD_NS = 400 * NS_PER_MS
 PREPARE_NS = 120 * NS_PER_S
 """How long users may take to come, and workers to get ready beside the time that they wait for the server."""
 OWED_NS = 5 * NS_PER_S
-"""How long the master waits for what living workers owe at the end of a step."""
+"""How long the master waits for windows once all living workers are done, and beyond the drain for that."""
 ALONE_NS = 10 * NS_PER_S
 """Without any worker for so long, the run is over. Locust, if it misses the last one too, stops it sooner."""
 
@@ -170,7 +170,7 @@ class StepRun:
     def _attend(self) -> None:
         """Say who came and who went; a second waits for the windows of those that are here."""
         self._go_on_without(self._failed())
-        there = {peer.number: peer.name for peer in self.talk.here() if self._took_part(peer)}
+        there = {peer.number: peer.name for peer in self._living()}
         if there.keys() == self._there.keys():
             return
         if self._there:
@@ -203,6 +203,8 @@ class StepRun:
         asked = 0
         deadline = now_ns() + self.step.drain_ns + OWED_NS
         while (owing := self._owing()) and now_ns() < deadline:
+            if all(peer.is_done(self.step.index) for peer in self._living()):
+                deadline = min(deadline, now_ns() + OWED_NS)  # only windows are still to come
             if now_ns() - asked > 500 * NS_PER_MS:
                 asked = now_ns()
                 self.talk.end_step(owing)
@@ -212,17 +214,19 @@ class StepRun:
             peer.done.stopped_ns
             for number, peer in self.joined.items()
             if number not in early and peer.done is not None and peer.is_done(self.step.index)
+            if peer.done.leases  # who had none sent nothing, and has stopped nothing
         ]
         answered = all(peer.is_done(self.step.index) for peer in self.joined.values())
         self.deserted = not answered and not self.talk.here()
         return min(end, *stops) if stops else end
 
-    def _took_part(self, peer: Peer) -> bool:
-        return peer.number in self.joined
+    def _living(self) -> list[Peer]:
+        """The workers of this step that can be counted on."""
+        return [peer for peer in self.talk.here() if peer.number in self.joined]
 
     def _owing(self) -> dict[str, tuple[int, ...]]:
         """The living workers of this step that have not answered, or whose windows have not come: which."""
-        here = [peer for peer in self.talk.here() if self._took_part(peer)]
+        here = self._living()
         for peer in here:
             if peer.done is not None and peer.is_done(self.step.index):
                 self.record.timeline.last(peer.number, peer.done.last_seq)
@@ -262,6 +266,7 @@ class StepRun:
         result = record.timeline.close(step, t0, end if stopped else None, extra=account.extra, hosts=hosts)
         connections_lost = sum(one.connections_lost for one in done.values())
         splits, audits = view.after(result, connections_lost, self.settings)
+        off = self._slots_off(t0, end)
         facts = facts_of(
             result,
             self.settings,
@@ -272,8 +277,9 @@ class StepRun:
             silent=[n for n in {*roster.granted_workers(), *self.reported.by} if answers.silent(n)],
             names={number: peer.name for number, peer in peers.items()},
             clocks={peer.name: peer.clock_error_ns for _, peer in sorted(peers.items())},
-            slots_off=self._slots_off(t0, end),
+            slots_off=len(off),
         )
+        facts = replace(facts, slots=self._slots_asked(), slots_off_in=_stretches(off))
         outcome = StepOutcome(
             result,
             judge(facts),
@@ -291,13 +297,28 @@ class StepRun:
         """Workers wait for a sign of the master, also while it counts."""
         self.talk.listen(0.001)
 
-    def _slots_off(self, t0: int, end: int) -> int:
-        """Seconds of the measurement in which the workers' slots were not as many as asked for."""
-        wanted = sum(flow.users or 0 for flow in self.step.flows if flow.process == CLOSED)
-        if self.step.open_loop or not wanted:
-            return 0
+    def _slots_asked(self) -> int:
+        return sum(flow.users or 0 for flow in self.step.flows if flow.process == CLOSED)
+
+    def _slots_off(self, t0: int, end: int) -> tuple[int, ...]:
+        """The seconds of the measurement (of the run) in which the workers' slots were not as many as asked
+        for."""
+        asked = self._slots_asked()
+        if self.step.open_loop or not asked:
+            return ()
         first = -(-(t0 + self.step.warm_up_ns) // NS_PER_S)
-        return sum(1 for second in range(first, end // NS_PER_S) if self.slots.get(second, 0) != wanted)
+        return tuple(s for s in range(first, end // NS_PER_S) if self.slots.get(s, 0) != asked)
+
+
+def _stretches(seconds: Sequence[int]) -> tuple[str, ...]:
+    """From the first to the last of those that follow each other."""
+    found: list[list[int]] = []
+    for second in seconds:
+        if found and found[-1][-1] == second - 1:
+            found[-1][1:] = [second]
+        else:
+            found.append([second])
+    return tuple(" to ".join(map(str, stretch)) for stretch in found)
 
 
 def _views(peers: Mapping[int, Peer], absent: Iterable[lost.Absent]) -> dict[int, WorkerView]:
