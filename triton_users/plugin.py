@@ -16,7 +16,7 @@ from triton_users import web
 from triton_users.options import add_options, perf_analyzer_habits
 from triton_users.run import protocol as p
 from triton_users.run import signals
-from triton_users.run.enlist import enlist, no_long_wait
+from triton_users.run.enlist import before_options, enlist
 from triton_users.run.errors import RunError
 from triton_users.run.forks import forks
 from triton_users.run.hello import hello
@@ -68,8 +68,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     if not users_found():
         _no_user()
     add_options(parser)
-    no_long_wait()
-    forks.expect()
+    before_options(parser)
 
 
 def _init(environment: Environment, runner: Any, **_: Any) -> None:

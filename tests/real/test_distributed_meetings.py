@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -179,11 +180,25 @@ def test_fewer_workers_than_expected(triton: EmbeddedTriton, tmp_path: Path) -> 
         cluster.master.gone()
 
 
-def test_a_worker_leaves_in_order(triton: EmbeddedTriton, tmp_path: Path) -> None:
-    """SIGTERM: what it had in flight is answered and recorded; the others take over."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_master_that_waits_for_workers_is_interrupted(
+    number: signal.Signals, triton: EmbeddedTriton, tmp_path: Path
+) -> None:
+    """The run has not begun: nothing is left of it, and those that have come go home."""
+    with Cluster(tmp_path, 1, "-H", triton.url, *MODEL, *OPEN, *QUICK, expect=2) as cluster:
+        cluster.master.says("1 of 2 connected")
+        cluster.master.signal(number)
+        cluster.ended(2, workers=[0])
+        assert "the run had not begun, nothing was measured" in cluster.master.output
+        assert not list(cluster.master.results.glob("*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_leaves_in_order(number: signal.Signals, triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """What it had in flight is answered and recorded; the others take over."""
     with Cluster(tmp_path, 2, "-H", triton.url, *MODEL, *OPEN, "-p", "6s", *QUICK) as cluster:
         cluster.measuring(1)
-        cluster.workers[0].signal(signal.SIGTERM)
+        cluster.workers[0].signal(number)
         assert cluster.workers[0].wait(10) == 0
         cluster.ended(0, 4, workers=[1])
     row = cluster.row
@@ -242,6 +257,23 @@ def test_a_joiner_where_users_have_tasks(
     assert row["audit"]["equal"] is True, row
 
 
+@pytest.mark.slow
+def test_a_worker_sleeps_from_one_step_into_the_next(slow_triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """The master goes on without it; when it wakes it ends the one, and takes part in the other."""
+    load = ("-m", "recording", "--shape", "INPUT0:1", "--concurrency-range", "2,4", "-p", "8s")
+    with Cluster(tmp_path, 2, "-H", slow_triton.url, *load, *QUICK) as cluster:
+        cluster.measuring(5)
+        cluster.workers[1].signal(signal.SIGSTOP)
+        cluster.master.says("[2/2]")
+        time.sleep(1)
+        cluster.workers[1].signal(signal.SIGCONT)
+        cluster.ended(0, 4, workers=[0, 1])
+    first, second = cluster.master.rows
+    assert first["failed"] == second["failed"] == 0
+    assert [one["worker"] for one in second["generators"] if one["requests"]] == [0, 1], second
+    assert second["audit"]["equal"] is True, second
+
+
 @pytest.mark.parametrize("ends", ["by itself", "by SIGTERM"])
 def test_slow_answers_are_waited_for_and_reported(
     ends: str, slow_triton: EmbeddedTriton, tmp_path: Path
@@ -257,6 +289,22 @@ def test_slow_answers_are_waited_for_and_reported(
     assert row["ok"] == row["scheduled"] >= 8, row
     assert row["audit"]["equal"] is True, row
     assert [one["windows_missing"] for one in row["generators"]] == [0, 0]
+
+
+@pytest.mark.slow
+def test_workers_forked_by_a_worker_hear_ctrl_c_themselves(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    """No master is among them that would; and one of them tells of options that are the master's."""
+    with Cluster(tmp_path, 1, "-H", triton.url, *MODEL, *OPEN, "-p", "50s", *QUICK) as cluster:
+        two = cluster.add("--processes", "2", "--seed", "5")
+        cluster.master.says("worker 2 (")
+        os.killpg(two.process.pid, signal.SIGINT)  # as a terminal does
+        assert two.wait(10) == 0, two.output
+        two.gone()
+        cluster.master.signal(signal.SIGTERM)
+        cluster.ended(0, 4, workers=[0])
+    assert two.output.count("--seed has no effect here") == 1
+    assert cluster.row["failed"] == 0
+    assert sum(generator["unrecorded"] for generator in cluster.row["generators"]) == 0
 
 
 def test_requests_that_a_worker_cannot_save_are_missed(triton: EmbeddedTriton, tmp_path: Path) -> None:

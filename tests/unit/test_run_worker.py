@@ -9,6 +9,7 @@ import gevent
 import pytest
 from locust.exception import RPCSendError
 
+from triton_users.options import Settings
 from triton_users.run import enlist, worker
 from triton_users.run import protocol as p
 from triton_users.run.worker import Worker
@@ -65,6 +66,33 @@ def test_a_broken_worker_says_so_and_ends() -> None:
     [(reason, code)] = ended
     assert reason.startswith("this worker broke: ValueError('not a message of ours")
     assert code == 4
+
+
+@pytest.mark.parametrize(
+    ("of_master", "leaves"),
+    [(False, [True, True, True]), (True, [True, False, True])],
+    ids=["by hand", "forked"],
+)
+def test_ctrl_c_before_in_and_after_a_run(
+    of_master: bool, leaves: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forked one's master has it too, and closes the run."""
+    raised: list[BaseException] = []
+    monkeypatch.setattr(worker, "raise_in_main", raised.append)
+    one = Worker({}, lambda packed: None, lambda reason, code: None, of_master=of_master)
+    found = []
+    for message in (None, p.RunStart("r", "", 0, "", 0, Settings()), p.RunEnd("r")):
+        if message is not None:
+            one.receive(p.encode(message))
+            gevent.sleep(0.01)
+        one.interrupt("Ctrl-C")
+        one.interrupt("SIGTERM")  # Locust's own
+        found.append(bool(raised))
+        raised.clear()
+    assert found == leaves
+    one.leave()
+    one.interrupt("Ctrl-C")
+    assert not raised  # it is about to
 
 
 def test_options_of_the_master_given_to_a_worker() -> None:

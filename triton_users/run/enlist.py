@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -37,27 +38,33 @@ def enlist(environment: Environment, runner: Any) -> Worker:
         runner.send_message(p.UP, cast(Any, packed))  # Locust annotates a dict and packs anything
 
     worker = Worker(
-        {cls.__name__: cls for cls in environment.user_classes}, send, _ender(environment, runner)
+        {cls.__name__: cls for cls in environment.user_classes},
+        send,
+        _ender(environment, runner),
+        of_master=forks.of_master,
     )
     runner.register_message(p.DOWN, lambda environment, msg: worker.receive(msg.data))
     environment.events.quitting.add_listener(lambda **_: worker.leave())
     if isinstance(runner, WorkerRunner):
         quick_spawns()
-        if not forks.child and (flags := misplaced(environment.parsed_options, os.environ)):
-            sys.stderr.write(f"triton-users: {', '.join(flags)} has no effect here: give it to the master\n")
         environment.events.heartbeat_received.add_listener(lambda **_: worker.heard())
         gevent.spawn(worker.watch)
         signals.listen(worker.interrupt)
     return worker
 
 
-def no_long_wait() -> None:
-    """Before the options are read: a worker that has its locustfile from the master (``-f -``) knows that
-    there was one. If that is gone now, Locust would wait five minutes, and join whoever comes next."""
-    parser = argument_parser.get_empty_argument_parser(add_help=False)
-    parser.add_argument("--worker", action="store_true", env_var="LOCUST_MODE_WORKER")
-    options, _ = parser.parse_known_args()
+def before_options(parser: argparse.ArgumentParser) -> None:
+    """Before Locust reads the options by ``parser``, forks, and meets a master: from then on the options are
+    the master's."""
+    early = argument_parser.get_empty_argument_parser(add_help=False)
+    early.add_argument("--worker", action="store_true", env_var="LOCUST_MODE_WORKER")
+    options, _ = early.parse_known_args()
+    first = forks.expect(worker=options.worker)
+    if first and options.worker and (flags := misplaced(parser.parse_known_args()[0], os.environ)):
+        sys.stderr.write(f"triton-users: {', '.join(flags)} has no effect here: give it to the master\n")
     if options.worker and options.locustfile == "-":
+        # There was a master, which gave the locustfile. If that is gone now, Locust would wait five minutes,
+        # and join whoever comes next.
         runners.CONNECT_RETRY_COUNT = CONNECT_RETRIES
 
 

@@ -13,18 +13,23 @@ from triton_users.process import end_with_parent
 
 
 class Forks:
-    """Whether this process is one of those children."""
+    """Whether this process is one of those children, and of which parent."""
 
     def __init__(self) -> None:
-        self.child = False
+        self.of_master = False
+        """The parent is the run's master, not one that only forks workers (--worker --processes)."""
+        self._of_worker = False
         self._expected = False
         self._parent = 0
 
-    def expect(self) -> None:
-        """Locust may fork from now on."""
-        if not self._parent:
+    def expect(self, *, worker: bool) -> bool:
+        """Locust may fork from now on; ``worker``: this process was asked to be one itself. Whether this is
+        the first word of it, here and in the parent."""
+        first = not self._parent
+        if first:
             os.register_at_fork(after_in_child=self._forked)
-        self._parent, self._expected = os.getpid(), True
+        self._parent, self._expected, self._of_worker = os.getpid(), True, worker
+        return first
 
     def over(self) -> None:
         """``init``: whoever forks later has reasons of their own."""
@@ -32,7 +37,7 @@ class Forks:
 
     def _forked(self) -> None:
         if self._expected:
-            self.child, self._expected = True, False
+            self.of_master, self._expected = not self._of_worker, False
             end_with_parent(self._parent, signal.SIGTERM)  # not KILL: what is in flight is waited for
 
 

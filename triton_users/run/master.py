@@ -102,12 +102,16 @@ class Run:
             if refused := refused or self._elsewhere():
                 self.refusal = "; ".join(refused)
                 return False
-            if not silent and len(members) >= self.needed:
-                self.record.expect(sorted(self.workers.peers[node].number for node in members))
+            in_time, ready = now_ns() <= deadline, members - silent
+            if len(ready) >= self.needed and not (silent and in_time):
+                for node in sorted(silent):  # Locust's id is all that is known of it
+                    self.record.note(f"goes on without {node}: it has not introduced itself, see its log")
+                self.record.expect(sorted(self.workers.peers[node].number for node in ready))
                 return True
-            if now_ns() > deadline:
+            if not in_time:
+                whose = f" (not {', '.join(sorted(silent))})" if silent else ""
                 self.refusal = (
-                    f"{len(members) - len(silent)} of {max(self.needed, len(members))} workers are ready: "
+                    f"{len(ready)} of {max(self.needed, len(members))} workers are ready{whose}: "
                     "see the workers' logs"
                 )
                 return False

@@ -39,11 +39,12 @@ from triton_users.run.voice import Voice
 from triton_users.run.workers import Workers
 from triton_users.sinks.folder import ResultsError
 from triton_users.sinks.locust_stats import LocustStats
+from triton_users.units import NS_PER_S
 from triton_users.users import TritonUser
 from triton_users.verdict.verdict import EXIT_INVALID, EXIT_NOTHING_MEASURED, exit_code
 
 CLOSE_S = 120.0
-"""The longest that a stop waits for a run to close: its drain, and what is owed."""
+"""The longest that a stop waits for a run to close, beside its drain: for what is owed, and the results."""
 
 
 class Session:
@@ -97,7 +98,7 @@ class Session:
             self._prepare(settings)
         self.environment.shape_class = RunShape(self.environment.runner, self.tick, self._begin_ticks)
         if isinstance(self._runner, MasterRunner) and self.options.headless:
-            muster(self._runner, self.options, self._give_up)
+            muster(self._runner, self.options, lambda: self._next is not None, self._give_up)
         self._opening = False
 
     def prepare(self, options: Any) -> None:
@@ -106,10 +107,10 @@ class Session:
             raise RunError("a run is under way: stop it, or wait for its end, before you start another")
         self._prepare(read_settings(options, self._defaults, filled_in_users=self._filled_in_users))
 
-    def discard(self) -> None:
-        """Locust did not start the run that was made ready: leave nothing of it."""
+    def discard(self, reason: str = "Locust did not start the run: see its log") -> None:
+        """The run that was made ready does not begin: leave nothing of it."""
         if self._next is not None:
-            self._next.record.discard("Locust did not start the run: see its log")
+            self._next.record.discard(reason)
             self._next = None
 
     @property
@@ -255,11 +256,12 @@ class Session:
         """Have the run close, and wait until it has. Does nothing when none is under way."""
         if self.run is not None and self.running:
             self.run.stop(reason)
-            self.run.finished.wait(CLOSE_S)
+            self.run.finished.wait(CLOSE_S + self.run.settings.drain_ns / NS_PER_S)
 
     def interrupt(self, name: str) -> None:
         """A signal: the run closes with what was measured; a second one does not wait for answers, and one
-        that comes later not for the database. Locust ends where no run is under way."""
+        that comes later not for the database. Where no run is under way, Locust ends, and one that still
+        waits for its workers does not begin."""
         run, headless = self.run, bool(self.options.headless)
         if run is not None and self.running:
             if run.asked_to_stop or run.draining:
@@ -270,14 +272,18 @@ class Session:
             )
             self.stop(name)
         if self._opening:
-            raise_in_main(SystemExit(EXIT_INVALID))
-        elif run is None if headless else name == "Ctrl-C":  # SIGTERM beside a web UI is Locust's own
+            raise_in_main(SystemExit(EXIT_NOTHING_MEASURED))
+        elif headless and run is None:
+            self._give_up(f"{name}: the run had not begun, nothing was measured")
+        elif not headless and name == "Ctrl-C":  # SIGTERM beside a web UI is Locust's own
             raise_in_main(KeyboardInterrupt())
 
     def _give_up(self, reason: str) -> None:
         """Before the run: nothing is left of it, and the workers that came go home."""
-        if self._next is not None:
-            self._next.record.discard(reason)
+        if self._halting:
+            return
+        self._halting = True
+        self.discard(reason)
         if self.target is not None:
             self.target.close()
         self._runner.quit()
@@ -286,10 +292,11 @@ class Session:
     def close(self) -> None:
         """``quitting``: the exit code, and the server goes."""
         self.stop("Locust is quitting")
+        if self._next is not None:
+            self.discard()
+            self.environment.process_exit_code = EXIT_NOTHING_MEASURED
         if self.run is not None:
             self._finish(self.run)
-        elif self._next is not None:
-            self.environment.process_exit_code = EXIT_INVALID
         if self.target is not None:
             self.target.close()
 

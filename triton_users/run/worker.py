@@ -50,11 +50,18 @@ GREET_S = 2.0
 
 class Worker:
     """``send`` hands one packed message to the master; ``user_classes`` are the locustfile's, by name;
-    ``end`` is called, with the reason and an exit code, when this process has to end."""
+    ``end`` is called, with the reason and an exit code, when this process has to end. ``of_master``: the
+    master has forked it, and has every Ctrl-C that it has."""
 
     def __init__(
-        self, user_classes: UserClasses, send: Callable[[bytes], None], end: Callable[[str, int], None]
+        self,
+        user_classes: UserClasses,
+        send: Callable[[bytes], None],
+        end: Callable[[str, int], None],
+        *,
+        of_master: bool = False,
     ) -> None:
+        self._of_master, self._leaving = of_master, False
         self._classes = user_classes
         self._send = send
         self._end = end
@@ -95,13 +102,15 @@ class Worker:
         self._end("the master is gone: this worker ends", EXIT_ORPHANED)
 
     def interrupt(self, name: str) -> None:
-        """A signal: a run goes on as long as its master says, which a Ctrl-C reaches too. SIGTERM is Locust's
-        own, and ends in ``leave``."""
-        if self._run is None and name == "Ctrl-C":
+        """Ctrl-C ends in ``leave``, as SIGTERM does, which is Locust's own; but a run that this one's parent
+        leads goes on until that has closed it."""
+        led = self._of_master and self._run is not None and self._run.closing is None
+        if name == "Ctrl-C" and not led and not self._leaving:
             raise_in_main(KeyboardInterrupt())
 
     def leave(self) -> None:
         """This process ends: what is in flight is waited for, and what was measured goes to the master."""
+        self._leaving = True
         if self._run is not None:
             self._run.leave()
         deadline = now_ns() + FLUSH_NS
