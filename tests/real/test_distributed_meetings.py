@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -15,7 +17,8 @@ from tests.real.cluster import QUICK, Cluster, free_port
 from tests.real.locust_process import ROOT, LocustProcess, finish
 from triton_users import demo
 from triton_users.server.embedded import EmbeddedTriton
-from triton_users.units import NS_PER_MS
+from triton_users.sinks.requests import read_requests
+from triton_users.units import NS_PER_MS, NS_PER_S
 
 MODEL = ("-m", "identity_16")
 FRESH = ("-m", "identity", "--shape", "INPUT0:16")
@@ -23,6 +26,16 @@ FRESH = ("-m", "identity", "--shape", "INPUT0:16")
 OPEN = ("--request-rate-range", "300")
 OTHER_VERSION = "import triton_users.run.hello as hello\nhello.VERSION = '0.0.1'\n"
 NO_FINGERPRINT = "import triton_users.run.hello as hello\nhello.fingerprint = lambda seed: '0' * 16\n"
+CONNECTED = """
+import time
+from locust import events
+
+
+@events.init.add_listener
+def connected(**_):
+    print("connected at", time.time(), flush=True)
+"""
+ANY = ROOT / "locustfiles/any.py"
 USER = "from triton_users import TritonUser\n\n\nclass Mine(TritonUser):\n    model = 'identity_16'\n"
 
 
@@ -33,9 +46,19 @@ def patched(folder: Path, source: str) -> dict[str, str]:
     return {"PYTHONPATH": f"{folder}:{ROOT}"}
 
 
+def sends_after_s(worker: LocustProcess, master: LocustProcess) -> float:
+    """From the instant at which it was connected to its first request."""
+    [text] = re.findall(r"connected at (\S+)", worker.output)
+    zero_ns = json.loads((master.folder / "run.json").read_text())["zero_wall_ns"]
+    sent = read_requests(worker.folder).sent_ns
+    return float(zero_ns + sent[sent >= 0].min()) / NS_PER_S - float(text)
+
+
 def test_joiners_in_open_loop(triton: EmbeddedTriton, tmp_path: Path) -> None:
     """The first, the second and the third: each has a share three seconds after it is there."""
-    with Cluster(tmp_path, 1, "-H", triton.url, *MODEL, *OPEN, "-p", "50s", *QUICK) as cluster:
+    load = (*MODEL, *OPEN, "-p", "50s", "--save-requests")
+    telling = ANY.read_text() + CONNECTED
+    with Cluster(tmp_path, 1, "-H", triton.url, *load, *QUICK, locustfile=telling) as cluster:
         cluster.measuring(0)
         for number in (1, 2, 3):
             cluster.add()
@@ -49,6 +72,8 @@ def test_joiners_in_open_loop(triton: EmbeddedTriton, tmp_path: Path) -> None:
     assert len(shares) == 4
     assert all(share > 0.03 for share in shares), shares
     assert shares[0] == max(shares)
+    waited = [sends_after_s(worker, cluster.master) for worker in cluster.workers[1:]]
+    assert max(waited) <= 3.0, waited
 
 
 def test_two_joiners_in_closed_loop(triton: EmbeddedTriton, tmp_path: Path) -> None:
@@ -72,7 +97,7 @@ def test_two_joiners_in_closed_loop(triton: EmbeddedTriton, tmp_path: Path) -> N
 def test_a_joiner_and_a_loss_in_closed_loop(fresh_triton: EmbeddedTriton, tmp_path: Path) -> None:
     """Users are shared out anew within 8 s; every second without all slots is marked, and no other."""
     with Cluster(
-        tmp_path, 2, "-H", fresh_triton.url, *FRESH, "--concurrency-range", "6", "-p", "16s", *QUICK
+        tmp_path, 2, "-H", fresh_triton.url, *FRESH, "--concurrency-range", "6", "-p", "22s", *QUICK
     ) as cluster:
         cluster.measuring(1)
         cluster.add()
@@ -82,12 +107,13 @@ def test_a_joiner_and_a_loss_in_closed_loop(fresh_triton: EmbeddedTriton, tmp_pa
         cluster.ended(0, 4, workers=[1, 2])
     users = [(line["second"], line["users"]) for line in cluster.master.lines if "users" in line]
     assert users[-2][1] == 6, users
-    off = [count for _, count in users[1:-1] if count != 6]
+    off = {second: count for second, count in users[1:-1] if count != 6}
     assert 2 <= len(off) <= 9, users
-    assert 4 in off, users  # the dead one's two are missing
+    assert 4 in off.values(), users  # the dead one's two are missing
     [reason] = [r for r in cluster.master.summary["reasons"] if r["code"] == "concurrency_off"]
     assert reason["severity"] == "doubtful"
     assert reason["message"].startswith(f"in {len(off)} s of the measurement"), (reason, users)
+    assert all(f"{second}" in reason["message"] for second in (min(off), max(off))), (reason, users)
     assert all(generator["requests"] > 0 for generator in cluster.row["generators"])
     audit = cluster.row["audit"]
     if not audit["skipped"]:  # killed clients can crash it
