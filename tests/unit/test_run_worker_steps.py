@@ -1,4 +1,5 @@
-"""A worker from step to step: one has drained before the next is ready, and what got lost is said again."""
+"""A worker in its steps: one has drained before the next is ready, what got lost is said again, and a full
+way to the master holds nothing up."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import pytest
 from tests.fakes.channel_log import until
 from tests.fakes.engine_load import answer_all
 from tests.fakes.peer import Peer, echo, silent
-from tests.fakes.task_user import TaskUser
+from tests.fakes.task_user import TaskUser, users
 from tests.rig import flow, step
 from triton_users.clock import now_ns
 from triton_users.engine import census, pool_of
@@ -22,7 +23,10 @@ from triton_users.run import protocol as p
 from triton_users.run import worker as worker_module
 from triton_users.run.worker import Worker
 from triton_users.stats.codec import decode
-from triton_users.step import Lease
+from triton_users.stats.histogram import percentile
+from triton_users.stats.merge import merge_series
+from triton_users.stats.window import SEND_LAG
+from triton_users.step import CONSTANT, Lease
 from triton_users.units import NS_PER_S
 
 FLOW = flow(classes=())
@@ -35,12 +39,14 @@ def once(user: TaskUser) -> None:
 
 
 class Place:
-    """A worker with one user, and what it has said. ``loses`` says which messages never arrive."""
+    """A worker with one user, and what it has said. ``loses`` says which messages never arrive; none
+    leaves before ``full_until_ns``."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.said: list[Any] = []
         self.ended: list[str] = []
         self.loses = lambda message: False
+        self.full_until_ns = 0
         self.zero = now_ns()
         self.worker = Worker(
             {FLOW.user_class: WITH_TASKS}, self._hear, lambda reason, code: self.ended.append(reason)
@@ -50,6 +56,8 @@ class Place:
         self.user = TaskUser(pool_of(FLOW.user_class), once)
 
     def _hear(self, packed: bytes) -> None:
+        while now_ns() < self.full_until_ns:
+            gevent.sleep(0.05)
         message = p.decode(packed)
         if not self.loses(message):
             self.said.append(message)
@@ -151,3 +159,27 @@ def test_a_step_that_breaks_ends_the_worker(place: Place, monkeypatch: pytest.Mo
     assert place.ended[0].startswith("this worker broke: TypeError")
     monkeypatch.undo()
     run._engine.finish(0)
+
+
+def test_a_full_way_to_the_master_holds_up_no_load(place: Place) -> None:
+    """Locust sleeps before it sends again, seconds long; leases that come meanwhile are served."""
+    crowd = users(pool_of(FLOW.user_class), once, 40)
+    place.tell(p.StepPrepare(step(flow(CONSTANT, rate=100.0, classes=()), interval=None)))
+    until(lambda: bool(place.of(p.Ready, 0)))
+    said = len(place.said)
+    place.full_until_ns = now_ns() + 3 * NS_PER_S
+    place.tell(p.StepBegin(0, now_ns() - place.zero, place.zero, 100))
+    for tenth in range(1, 16):
+        lease = Lease(0, tenth * NS_PER_S // 10, (tenth + 1) * NS_PER_S // 10, 0, 1)
+        place.tell(p.Grant((lease,), now_ns()))
+        gevent.sleep(0.1)
+    gevent.sleep(0.2)
+    place.end(0)
+    assert len(place.said) == said
+    until(lambda: bool(place.of(p.Done, 0)))
+    for user in crowd:
+        user.kill()
+    windows = [decode(one.packed) for one in place.said if isinstance(one, p.WindowSent)]
+    whole = merge_series(series for window in windows for series in window.series.values())
+    assert (whole.scheduled, whole.ok, whole.lost) == (150, 150, 0)
+    assert percentile(whole.hists[SEND_LAG], 99) < NS_PER_S / 4  # a busy machine has some of its own
