@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +32,43 @@ SLACK_S = 0.2
 MODEL = ("-m", "identity_16")
 
 
+@contextmanager
+def server_in(folder: Path) -> Iterator[EmbeddedTriton]:
+    """Of the test's own: killed clients can crash it."""
+    folder.mkdir(exist_ok=True)
+    server = started(demo.build(folder / "models", ["identity_16"], {}), folder / "server.log")
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 @pytest.fixture
 def triton(usable_triton: None, tmp_path: Path) -> Iterator[EmbeddedTriton]:
-    """A server of the test's own: killed clients can crash it."""
-    server = started(demo.build(tmp_path / "models", ["identity_16"], {}), tmp_path / "server.log")
-    yield server
-    server.stop()
+    with server_in(tmp_path) as server:
+        yield server
 
 
-def crashed(server: EmbeddedTriton) -> bool:
-    """Whether the clients' death killed the server: its fault, not ours; the ledger holds all the same."""
-    return any(mark in server.log.read_text(errors="replace") for mark in CRASHED)
+Play = Callable[[Callable[[EmbeddedTriton, Path], None]], None]
+
+
+@pytest.fixture
+def play(usable_triton: None, tmp_path: Path) -> Play:
+    """Plays what needs a server that outlives killed clients. Where it fails and the server's log shows that
+    their death has crashed it, which is Triton's fault, it is played once more; that counts."""
+
+    def twice_at_most(history: Callable[[EmbeddedTriton, Path], None]) -> None:
+        with server_in(tmp_path / "first") as server:
+            try:
+                history(server, tmp_path / "first")
+                return
+            except AssertionError:
+                if not any(mark in server.log.read_text(errors="replace") for mark in CRASHED):
+                    raise
+        with server_in(tmp_path / "second") as server:
+            history(server, tmp_path / "second")
+
+    return twice_at_most
 
 
 def at_rate(
@@ -70,7 +98,7 @@ def at_rate(
     )
 
 
-def kill_of(number: int, folder: Path, server: EmbeddedTriton, pause_s: float, count: int = 1) -> None:
+def kill_of(server: EmbeddedTriton, folder: Path, number: int, pause_s: float, count: int = 1) -> None:
     """Kill ``count`` of four workers ``pause_s`` after the second second, and hold what must hold."""
     with at_rate(folder, server, 4, 9) as cluster, ServerRate(server.url, "identity_16") as rate:
         cluster.measuring(1)
@@ -80,9 +108,8 @@ def kill_of(number: int, folder: Path, server: EmbeddedTriton, pause_s: float, c
         loss = min([killed(victim) for victim in victims])
         cluster.ended(0, 4)
     row = cluster.row
-    if not crashed(server):
-        assert row["failed"] == 0, cluster.said()
-        assert rate.back_after(loss, RATE) <= 5.0, cluster.said()
+    assert row["failed"] == 0, cluster.said()
+    assert rate.back_after(loss, RATE) <= 5.0, cluster.said()
     assert cluster.master.codes()["lost"] == 1
     [reason] = [r for r in cluster.master.summary["reasons"] if r["code"] == "lost"]
     for victim in victims:
@@ -95,9 +122,8 @@ def kill_of(number: int, folder: Path, server: EmbeddedTriton, pause_s: float, c
     assert 0 < row["lost"] <= count * RATE / 4 * (ahead_s + 2 * WINDOW_S), row
     assert abs(row["scheduled"] - RATE * 9) < 5 * (RATE * 9) ** 0.5
     hold_gaps(row, count, died, ahead_s)
-    if not crashed(server):  # what the server has answered and nobody has recorded
-        unrecorded = row["audit"]["server"] - row["audit"]["ours"]
-        assert 0 <= unrecorded <= count * RATE / 4 * (WINDOW_S + SLACK_S), row
+    unrecorded = row["audit"]["server"] - row["audit"]["ours"]  # answered, and nobody has recorded it
+    assert 0 <= unrecorded <= count * RATE / 4 * (WINDOW_S + SLACK_S), row
 
 
 def hold_gaps(row: dict[str, Any], count: int, died: float, ahead_s: float) -> None:
@@ -111,19 +137,19 @@ def hold_gaps(row: dict[str, Any], count: int, died: float, ahead_s: float) -> N
         assert died < t0 + gap["until_ns"] / NS_PER_S <= died + ahead_s + SLACK_S, row
 
 
-def test_one_of_four_is_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:
-    kill_of(1, tmp_path, triton, 0.3)
+def test_one_of_four_is_killed(play: Play) -> None:
+    play(partial(kill_of, number=1, pause_s=0.3))
 
 
 @pytest.mark.slow
-def test_two_of_four_are_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:
-    kill_of(0, tmp_path, triton, 0.8, count=2)
+def test_two_of_four_are_killed(play: Play) -> None:
+    play(partial(kill_of, number=0, pause_s=0.8, count=2))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tenth", range(10))
-def test_ten_kills_at_random_instants(tenth: int, triton: EmbeddedTriton, tmp_path: Path) -> None:
-    kill_of(tenth % 4, tmp_path, triton, tenth * 0.137)
+def test_ten_kills_at_random_instants(tenth: int, play: Play) -> None:
+    play(partial(kill_of, number=tenth % 4, pause_s=tenth * 0.137))
 
 
 @pytest.mark.slow
@@ -183,19 +209,17 @@ def test_a_lease_that_never_comes_is_lost(triton: EmbeddedTriton, tmp_path: Path
     assert row["audit"]["equal"] in (True, None)
 
 
-def test_the_master_is_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:
-    """All load stops, workers end by themselves with a line, and none of them joins the next run."""
-    with at_rate(tmp_path / "first", triton, 3, 30, 600) as cluster:
-        with ServerRate(triton.url, "identity_16") as rate:
+def kill_master(server: EmbeddedTriton, folder: Path) -> None:
+    with at_rate(folder / "killed", server, 3, 30, 600) as cluster:
+        with ServerRate(server.url, "identity_16") as rate:
             cluster.measuring(1)
             loss = killed(cluster.master)
             time.sleep(4)
-            if not crashed(triton):
-                assert rate.rate(loss - 1, loss) > 300
-                assert rate.rate(loss + 3, loss + 3.9) == 0
+            assert rate.rate(loss - 1, loss) > 300
+            assert rate.rate(loss + 3, loss + 3.9) == 0
         with Cluster(
-            tmp_path / "second",
-            *(1, "-H", triton.url, *MODEL, "--request-rate-range", "50", "-p", "1s", *QUICK),
+            folder / "following",
+            *(1, "-H", server.url, *MODEL, "--request-rate-range", "50", "-p", "1s", *QUICK),
             port=cluster.port,
         ) as following:
             following.ended(0, 4, workers=[0])
@@ -205,6 +229,11 @@ def test_the_master_is_killed(triton: EmbeddedTriton, tmp_path: Path) -> None:
             assert worker.wait(left_s) == 4, worker.output
             assert "triton-users: the master is gone: this worker ends" in worker.output
             worker.gone()
+
+
+def test_the_master_is_killed(play: Play) -> None:
+    """All load stops, workers end by themselves with a line, and none of them joins the next run."""
+    play(kill_master)
 
 
 @pytest.mark.slow
@@ -234,7 +263,7 @@ def test_a_worker_is_frozen_and_woken(triton: EmbeddedTriton, tmp_path: Path) ->
             cluster.workers[1].signal(signal.SIGCONT)
             woken = time.monotonic()
             cluster.ended(0, 4, workers=[0, 1, 2])
-        assert rate.back_after(frozen, 900) <= 5.0 or crashed(triton)
+        assert rate.back_after(frozen, 900) <= 5.0
         # Its share of the leases it held is lost, not sent at once: no burst of 300/s times some seconds.
         assert rate.rate(woken, woken + 0.5) < 900 * 1.5
     row = cluster.row
