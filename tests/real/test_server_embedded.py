@@ -136,7 +136,7 @@ def test_unavailable_is_one_sentence_with_both_ways_on(
     monkeypatch.setattr(installed.importlib.util, "find_spec", lambda name: None)
     why = available()
     assert why is not None
-    assert "pip install 'triton-users[embedded]'" in why
+    assert "make setup" in why and "pip install '.[embedded]'" in why
     assert "Python 3.11 or 3.12" in why
     assert "-H HOST:8001" in why
     assert "\n" not in why

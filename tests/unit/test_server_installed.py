@@ -30,7 +30,7 @@ def test_without_a_server(monkeypatch: pytest.MonkeyPatch, lack: str) -> None:
         monkeypatch.setattr(sys, "platform", "darwin")
     said = installed.available()
     assert said is not None
-    assert "pip install 'triton-users[embedded]'" in said
+    assert "make setup (or pip install '.[embedded]') in the checkout brings one" in said
     assert said.endswith("or give -H HOST:8001 for a Triton of your own")
     with pytest.raises(installed.ServerError, match="no embedded Triton here"):
         installed.installation()

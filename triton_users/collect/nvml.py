@@ -100,7 +100,7 @@ class Nvml:
         try:
             nvml = self._load()
         except ImportError as error:
-            raise Absent('nvidia-ml-py is not installed (pip install "triton-users[agent]")') from error
+            raise Absent("nvidia-ml-py is not installed (in the checkout: pip install '.[agent]')") from error
         try:
             nvml.nvmlInit()
             self._nvml = nvml

@@ -40,7 +40,9 @@ class TritonMetrics:
         try:
             parser = importlib.import_module("prometheus_client.parser")
         except ImportError as error:
-            raise Absent('prometheus-client is not installed (pip install "triton-users[agent]")') from error
+            raise Absent(
+                "prometheus-client is not installed (in the checkout: pip install '.[agent]')"
+            ) from error
         self._page = Page(parser.text_string_to_metric_families)
         if not any(self.sample(0)):
             self.close()

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INSTALL = (
-    "pip install 'triton-users[embedded]' on Linux x86-64 or aarch64 with Python 3.11 or 3.12 brings one"
+    "make setup (or pip install '.[embedded]') in the checkout brings one on Linux x86-64 or aarch64 with "
+    "Python 3.11 or 3.12"
 )
 OWN = "or give -H HOST:8001 for a Triton of your own"
 
