@@ -41,7 +41,7 @@ check: $(STAMP) ## Format, lint, strict types, architecture, the parser's covera
 	$(BIN)/python -m pytest -m "not slow" $(WIRE) --cov=triton_users.wire --cov-fail-under=95
 	$(MAKE) --no-print-directory test
 
-bench: $(STAMP) ## Compare with Perf Analyzer, h2load and tritonclient in one run (half an hour); then what workers, agent and feed cost
+bench: $(STAMP) ## Compare with Perf Analyzer, h2load and tritonclient in one run (three quarters of an hour); then what workers, agent and feed cost
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.beside
 
