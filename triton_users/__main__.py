@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
+    "options": ("triton_users.options.command:main", "print the options of a load test, beside Locust's own"),
     "replay": ("triton_users.sinks.feed_command:replay", "write the results of a run to InfluxDB"),
     "feed": ("triton_users.sinks.feed_command:feed", "write a run to InfluxDB as it goes"),
     "agent": ("triton_users.collect.agent:main", "measure this host for a run elsewhere"),

@@ -17,7 +17,7 @@ from triton_users.options import add_options, perf_analyzer_habits
 from triton_users.run import protocol as p
 from triton_users.run import signals
 from triton_users.run.enlist import before_options, enlist
-from triton_users.run.errors import RunError
+from triton_users.run.errors import RunError, set_off
 from triton_users.run.forks import forks
 from triton_users.run.hello import hello
 from triton_users.run.prepare import triton_classes
@@ -39,7 +39,7 @@ def register() -> None:
 
 
 def _refuse(message: str, runner: Any = None) -> None:
-    sys.stderr.write(f"triton-users: {message}\n")
+    sys.stderr.write(f"triton-users: {set_off(message)}\n")
     _dismiss(runner)
     sys.exit(EXIT_REFUSED)
 
@@ -68,6 +68,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
     if not users_found():
         _no_user()
     add_options(parser)
+    if "--dry-run" in sys.argv:
+        parser.set_defaults(headless=True)  # a plan needs no web UI, which would announce itself first
     before_options(parser)
 
 

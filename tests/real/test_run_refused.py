@@ -53,8 +53,8 @@ OPTIONS = {
         "-m identity_16 -t 1:4 -i grpc", ["--concurrency-range 1:4", "gRPC is the only protocol"]
     ),
     "Perf Analyzer's -s, -l and -r": Case(
-        "-m identity_16 -s 10% -l 100 --concurrency-range 1:2",
-        ["--stop-timeout", "--latency-threshold 100ms"],
+        "-m identity_16 -s 10% -l 100 -r 10 --concurrency-range 1:2",
+        ["triton-users: nothing was started: -s 10%", "--latency-threshold 100ms", "--max-trials"],
     ),
     "an HTTP address": Case(
         "-m identity_16 -H http://127.0.0.1:8000", ["--host", "gRPC address as HOST:8001"]
@@ -64,6 +64,9 @@ OPTIONS = {
         ["waiting for 127.0.0.1:1", "no Triton answers at 127.0.0.1:1 after 2 s", "--wait-ready"],
     ),
     "unknown demo model": Case("-m nope", ["no demo model is called nope", "identity_16", "-H HOST:8001"]),
+    "unknown demo model in a plan": Case(
+        "-m nope --dry-run", ["no demo model is called nope", "-H HOST:8001"]
+    ),
     "no folder for results": Case(
         "-m identity_16 --results /proc/nope", ["--results /proc/nope", "a folder that you may write to"]
     ),

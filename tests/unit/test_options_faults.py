@@ -42,7 +42,7 @@ from tests.unit.options_reader import faults, read
         ("--shape IN", "--shape: 'IN' is not NAME:shape. To do: write for example --shape IN:1,64."),
         ("--shape IN:0,3", "--shape: 'IN:0,3': a dimension is less than 1. To do: write for example --shape IN:1,64."),
         ("--shape IN:1 --shape IN:2", "--shape: 'IN:1,IN:2': an input stands in it twice. To do: write for example --shape IN:1,64."),
-        ("--shape IN:1,x", "--shape: '' is not a whole number. To do: write for example --shape IN:1,64."),
+        ("--shape IN:1,x", "--shape: 'IN:1,x': a dimension is not a whole number. To do: write for example --shape IN:1,64."),
         ("--input-data file.json", "--input-data: 'file.json' is unknown. To do: write random or zero."),
         ("--string-length x", "--string-length: 'x' is not a whole number. To do: write a whole number."),
         ("--input-count 0", "--input-count: 0 is less than 1. To do: write a whole number from 1 on."),

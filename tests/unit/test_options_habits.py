@@ -19,6 +19,7 @@ from triton_users.options.habits import perf_analyzer_habits
         ("-f out.csv", "-f out.csv: -f is the locustfile here; each run writes summary.csv into the folder --results"),
         ("-s 10%", "-s 10%: -s is --stop-timeout in seconds here; Perf Analyzer's --stability-percentage does not exist, so leave it out"),
         ("-s 10 --concurrency-range 1:4", "-s 10: -s is --stop-timeout in seconds here; Perf Analyzer's --stability-percentage does not exist, so leave it out"),
+        ("-r 10 --concurrency-range 1:4", "-r 10: -r is how fast Locust starts the users of -u; Perf Analyzer's --max-trials does not exist here, so leave it out"),
         ("-l 100", "-l 100: -l lists the user classes here; the latency budget is --latency-threshold 100ms"),
         ("-l 1.5s", "-l 1.5s: -l lists the user classes here; the latency budget is --latency-threshold 1.5s"),
         ("-t 1:4", "-t 1:4: -t is --run-time here; concurrencies are --concurrency-range 1:4"),
@@ -47,5 +48,6 @@ def test_locusts_own_meanings_stay(line: str) -> None:
 
 
 def test_several_habits_are_told_together() -> None:
-    line = "-m simple -u localhost:8001 -i grpc -l 100 -f out.csv -s 10%"
-    assert [message[:2] for message in perf_analyzer_habits(line.split())] == ["-u", "-i", "-l", "-f", "-s"]
+    line = "-m simple -s 10 -u localhost:8001 -i grpc -l 100 -f out.csv -r 5"
+    told = [message[:2] for message in perf_analyzer_habits(line.split())]
+    assert told == ["-s", "-u", "-i", "-l", "-f", "-r"]

@@ -6,16 +6,17 @@ import re
 from collections.abc import Callable, Sequence
 
 _RANGES = ("--concurrency-range", "--request-rate-range")
+_NUMBERS_IN_BOTH = ("-s", "-r")
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 def perf_analyzer_habits(argv: Sequence[str]) -> list[str]:
     """One sentence for each option of ``argv`` (without the program) that was meant for Perf Analyzer.
 
-    Each names what to write instead. Values of -H are never quoted: headers carry secrets. -s, a number in
-    both programs, is told by standing beside a range; so is -r, see ``conflicts``.
+    Each names what to write instead. Values of -H are never quoted: headers carry secrets. -s and -r, numbers
+    in both programs, are told by what stands beside them: a range, or another habit.
     """
-    messages = []
+    told: list[tuple[str, str]] = []
     arguments = list(argv)
     if "--" in arguments:
         arguments = arguments[: arguments.index("--")]
@@ -27,11 +28,10 @@ def perf_analyzer_habits(argv: Sequence[str]) -> list[str]:
         glued = argument[2:].removeprefix("=")
         following = arguments[position + 1] if position + 1 < len(arguments) else ""
         value = glued or following
-        if argument[:2] == "-s" and not ranged and not value.endswith("%"):
-            continue
         if message := hint(value):
-            messages.append(message)
-    return messages
+            told.append(("" if value.endswith("%") else argument[:2], message))
+    sure = ranged or any(flag not in _NUMBERS_IN_BOTH for flag, _ in told)
+    return [message for flag, message in told if sure or flag not in _NUMBERS_IN_BOTH]
 
 
 def _url(value: str) -> str | None:
@@ -67,6 +67,15 @@ def _stability(value: str) -> str | None:
     )
 
 
+def _trials(value: str) -> str | None:
+    if not value.isdigit():
+        return None
+    return (
+        f"-r {value}: -r is how fast Locust starts the users of -u; Perf Analyzer's --max-trials does not "
+        "exist here, so leave it out"
+    )
+
+
 def _threshold(value: str) -> str | None:
     if not re.fullmatch(r"\d+(\.\d+)?(us|ms|s)?", value, re.ASCII):
         return None
@@ -97,6 +106,7 @@ _HABITS: dict[str, Callable[[str], str | None]] = {
     "-H": _header,
     "-f": _csv,
     "-s": _stability,
+    "-r": _trials,
     "-l": _threshold,
     "-t": _concurrency,
     "-i": _protocol,

@@ -19,7 +19,12 @@ Each option can be given on the command line, in the environment (`LOCUST_` and 
 `LOCUST_BATCH_SIZE=1,8`), in Locust's configuration file, in the web UI (but for those that concern
 the command line alone), and as a default in the user class: `options = {"batch_size": (1, 8)}`. Locust's own
 options stay what they are: `-f`, `-H`, `-u`, `-r`, `-t`, `--headless`, `--csv`, `--html` and all others.
-`locust --help` shows Locust's own only, for it ends before any locustfile is read.
+`locust --help` shows Locust's own only, for it ends before any locustfile is read;
+`python -m triton_users options` prints ours.
+
+Perf Analyzer's long options are here as far as the idea is the same. Its short ones are only where Locust has
+no other use for the letter (`-m`, `-b`, `-p`); the others are refused with what to write instead. One never
+gets so far: where `-f` is given twice Locust takes the last, and looks for a locustfile `out.csv`.
 
 Durations take units (`500ms`, `5s`, `2m`). Ranges are `start:end:step`, or a list: `1,8,16`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
@@ -170,7 +171,10 @@ def shape(text: str) -> tuple[str, tuple[int, ...]]:
         raise ValueError(f"{text.strip()!r} is not NAME:shape")
     if not dims:
         return input_name, ()
-    sizes = tuple(units.parse_int(dim) for dim in dims.replace("x", ",").split(","))
+    try:
+        sizes = tuple(units.parse_int(dim) for dim in re.split("[,x]", dims))
+    except ValueError as error:
+        raise ValueError(f"{text.strip()!r}: a dimension is not a whole number") from error
     if min(sizes) < 1:
         raise ValueError(f"{text.strip()!r}: a dimension is less than 1")
     return input_name, sizes

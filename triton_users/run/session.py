@@ -19,7 +19,7 @@ from triton_users.plan.sweep import describe
 from triton_users.run import protocol as p
 from triton_users.run.agent import AgentChild, agent_job, agent_token
 from triton_users.run.database import check_token
-from triton_users.run.errors import RunError
+from triton_users.run.errors import RunError, set_off
 from triton_users.run.master import Placement, Run
 from triton_users.run.muster import muster
 from triton_users.run.prepare import (
@@ -34,7 +34,7 @@ from triton_users.run.prepare import (
 from triton_users.run.record import Record
 from triton_users.run.shape import RunShape
 from triton_users.run.signals import raise_in_main
-from triton_users.run.target import Target
+from triton_users.run.target import Target, check_demo_models
 from triton_users.run.voice import Voice
 from triton_users.run.workers import Workers
 from triton_users.sinks.folder import ResultsError
@@ -145,6 +145,8 @@ class Session:
 
     def _print_plan(self, settings: Settings) -> None:
         sources = planned_sources(self._classes, settings)
+        if settings.host is None:
+            check_demo_models(models_of(self._classes, settings))
         self.voice.plan(describe(settings, sources), settings.run_time_ns)
 
     def _ready_run(self, settings: Settings) -> Run:
@@ -234,7 +236,7 @@ class Session:
             try:
                 self.prepare(self.options)
             except RunError as error:
-                self.voice.error(str(error))
+                self.voice.error(set_off(str(error)))
                 return
         self.run, self._next = self._next, None
         assert self.run is not None

@@ -26,6 +26,16 @@ ASK_NS = 2 * NS_PER_S
 AGAIN_S = 0.1
 
 
+def check_demo_models(models: Iterable[str]) -> None:
+    """Raises RunError for models that the embedded Triton does not have."""
+    unknown = [model for model in models if model not in demo.MODELS]
+    if unknown:
+        raise RunError(
+            f"no demo model is called {', '.join(unknown)}. The embedded Triton has "
+            f"{', '.join(demo.MODELS)}; for a model of your own give its server: -H HOST:8001."
+        )
+
+
 class Target:
     """``host`` is HOST:PORT, or None for the embedded server, whose log lies in ``logs``.
 
@@ -90,12 +100,7 @@ class Target:
     def _start_embedded(self, wait_ns: int) -> None:
         if (problem := embedded.available()) is not None:
             raise RunError(problem)
-        unknown = [model for model in self.models if model not in demo.MODELS]
-        if unknown:
-            raise RunError(
-                f"no demo model is called {', '.join(unknown)}. The embedded Triton has "
-                f"{', '.join(demo.MODELS)}; for a model of your own give its server: -H HOST:8001."
-            )
+        check_demo_models(self.models)
         try:
             self._made = [path for path in (self._logs, *self._logs.parents) if not path.exists()]
             self._logs.mkdir(parents=True, exist_ok=True)
