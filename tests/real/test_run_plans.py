@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -177,10 +179,24 @@ def test_deadlines(any_model: Any) -> None:
 
 
 @pytest.mark.slow
-def test_realtime_runs_or_says_why_not(any_model: Any) -> None:
-    with any_model("-m", "identity_16", "--request-rate-range", "100", "--realtime", *SHORT) as run:
+@pytest.mark.parametrize("allowed", [True, False])
+def test_realtime_runs_or_says_why_not(any_model: Any, allowed: bool) -> None:
+    """The policy is read from outside while load runs. Without the right to it a run says so and goes on."""
+    if os.getuid() != 0:
+        pytest.skip("root can have real-time priority, and give the right to it up")
+    prefix = () if allowed else ("setpriv", "--bounding-set=-sys_nice")
+    seen = set()
+    load = ("-m", "identity_16", "--request-rate-range", "100", "--realtime", *SHORT)
+    with any_model(*load, prefix=prefix) as run:
+        while run.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                seen.add(os.sched_getscheduler(run.process.pid))
+            time.sleep(0.02)
         finish(run)
     assert run.rows[0]["ok"] > 0
+    assert ("--realtime is not allowed here" in run.output) is not allowed
+    assert (os.SCHED_FIFO | os.SCHED_RESET_ON_FORK in seen) is allowed
+    assert os.SCHED_OTHER in seen
 
 
 def served(record: Path) -> int:
