@@ -4,6 +4,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	&& echo $$python && break; done)
 BIN := .venv/bin
 STAMP := .venv/.installed
+TEST := $(BIN)/python -m pytest -m "not slow"
 # What counts the branches of the parser. The fuzz test would take four times as long, and adds none.
 WIRE := $(filter-out %_fuzz.py,$(wildcard tests/unit/test_wire_*.py))
 
@@ -28,7 +29,7 @@ run: $(STAMP) ## The main job: start a real Triton, measure the super-resolution
 	$(BIN)/locust -f locustfiles/sr.py --headless
 
 test: $(STAMP) ## The tests (a quarter of an hour)
-	$(BIN)/python -m pytest -m "not slow"
+	$(TEST)
 
 test-full: $(STAMP) ## All tests, the slow suites too
 	$(BIN)/python -m pytest -o faulthandler_timeout=1800
@@ -38,8 +39,8 @@ check: $(STAMP) ## Format, lint, strict types, architecture, the parser's covera
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -m "not slow" $(WIRE) --cov=triton_users.wire --cov-fail-under=95
-	$(MAKE) --no-print-directory test
+	$(TEST) $(WIRE) --cov=triton_users.wire --cov-fail-under=95
+	$(TEST) $(WIRE:%=--ignore=%) --durations=15
 
 bench: $(STAMP) ## Compare with Perf Analyzer, h2load and tritonclient in one run (three quarters of an hour); then what workers, agent and feed cost
 	$(BIN)/python -m benchmarks
