@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections import Counter
@@ -12,9 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.conftest import started
 from tests.real.locust_process import ROOT, LocustProcess, finish
+from triton_users import demo
 from triton_users.server.embedded import EmbeddedTriton
 from triton_users.sinks.requests import read_requests
+from triton_users.units import NS_PER_S
 
 SHORT = ("--warm-up", "200ms", "-p", "500")
 
@@ -162,6 +166,24 @@ def test_the_cap_drops_what_a_slow_model_cannot_take(any_model: Any) -> None:
     every = [series for line in run.lines for series in line["series"]]
     assert sum(statuses.values()) == sum(series["scheduled"] for series in every)
     assert statuses[0] == sum(series["ok"] for series in every) == int(sent.sum())
+
+
+@pytest.mark.slow
+def test_a_slow_model_warms_up_for_three_of_its_latencies(usable_triton: None, tmp_path: Path) -> None:
+    """What was asked before the load is counted nowhere, neither here nor in the server's own count."""
+    service = {"fixed_time": {"service_time_ns": str(NS_PER_S)}}
+    server = started(demo.build(tmp_path / "models", ["fixed_time"], service), tmp_path / "server.log")
+    load = ("-m", "fixed_time", "--shape", "INPUT0:1", "-p", "1500")
+    try:
+        with LocustProcess(tmp_path, "-H", server.url, *load) as run:
+            finish(run)
+    finally:
+        server.stop()
+    lines = list(map(json.loads, (run.folder / "windows.jsonl").read_text().splitlines()))
+    [begun] = [line["at_ns"] for line in lines if line.get("event") == "step_start"]
+    [measured] = [line["start_ns"] for line in lines if line["kind"] == "step"]
+    assert 3.0 <= (measured - begun) / NS_PER_S < 3.6
+    assert run.rows[0]["audit"]["equal"] is True
 
 
 def test_deadlines(any_model: Any) -> None:

@@ -145,6 +145,36 @@ def test_warm_up_is_the_longer_of_two_seconds_and_three_latencies(
     assert warm_ups == warm_ups_s * 2  # another batch size begins anew
 
 
+@pytest.mark.parametrize(
+    ("alone_ms", "option_ns", "asked", "warm_ups_s"),
+    [
+        (3000, None, 2, [9, 2, 2]),
+        (10, None, 2, [2, 2, 2]),
+        (None, None, 2, [2, 2, 2]),
+        (3000, 0, 0, [0, 0, 0]),
+    ],
+)
+def test_before_a_batch_size_is_measured_a_request_alone_tells_its_latency(
+    alone_ms: int | None, option_ns: int | None, asked: int, warm_ups_s: list[int]
+) -> None:
+    server = Server()
+    probed: list[str] = []
+
+    def probe(step: Step) -> int | None:
+        probed.append(step.name)
+        return None if alone_ms is None else alone_ms * NS_PER_MS
+
+    sweep(server.measure, replace(FULL, warm_up_ns=option_ns), SOURCES, probe=probe)
+    assert [step.warm_up_ns // NS_PER_S for step in server.steps] == warm_ups_s * 2
+    assert probed == ["batch 1, concurrency 1", "batch 8, concurrency 1"][:asked]
+
+
+def test_where_nothing_succeeded_the_request_alone_still_counts() -> None:
+    server = Server(latency_ns=None)
+    sweep(server.measure, FULL, SOURCES, probe=lambda _: 3 * NS_PER_S)
+    assert {step.warm_up_ns // NS_PER_S for step in server.steps} == {9}
+
+
 def test_a_share_of_nothing_is_left_out_and_said() -> None:
     said: list[str] = []
     results = sweep(Server(peak=0.0).measure, replace(FULL, batch_sizes=(1,)), SOURCES, said.append)

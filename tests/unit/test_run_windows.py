@@ -125,7 +125,8 @@ def run(tmp_path: Path) -> Iterator[Run]:
     record = Record(settings, "run", "r", 0, 0, Voice())
     record.expect([0, 1])
     target: Any = None
-    yield Run("r", 0, settings, (), target, workers, record, lambda users: True, 2, now_ns(), 0, 1, lambda: 0)
+    asked = (lambda users: True, 2, now_ns(), 0, 1, lambda: 0, lambda step: None)
+    yield Run("r", 0, settings, (), target, workers, record, *asked)
     record.discard("the test is over")
 
 

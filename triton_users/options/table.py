@@ -100,8 +100,9 @@ OPTIONS: tuple[Option, ...] = (
         in_s(0),
         None,
         LOAD,
-        "Load before each measurement that is not counted (default: the longer of 2 s and three latencies;"
-        " a bare number is seconds).",
+        "Load before each measurement that is not counted (default: the longer of 2 s and three latencies of"
+        " the step before at the same batch size, or of a request alone before its first; a bare number is"
+        " seconds).",
         DURATION,
         ADVICE_S,
     ),

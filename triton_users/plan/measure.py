@@ -25,6 +25,10 @@ Measure = Callable[[Step], Result]
 """Runs one step to its end. Raises Stopped when the run is to end before."""
 
 
+Probe = Callable[[Step], int | None]
+"""What one request of a step takes, in ns, where no step has told yet; None where that cannot be known."""
+
+
 class Stopped(Exception):  # noqa: N818 - not an error: the user, -t or a lost server ended the run
     """The run is ending. ``partial`` is what the step under way has measured, None if nothing."""
 

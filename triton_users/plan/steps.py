@@ -85,7 +85,7 @@ def build_step(
     latency_ns: int | None = None,
 ) -> Step:
     """The step of ``point``: ``rate`` is its rate in requests per second (for a percentage, resolved) and
-    ``latency_ns`` the last median latency at the same batch size."""
+    ``latency_ns`` the last median latency at the same batch size, or what a request alone took before it."""
     if point.users is not None:
         flows = closed_flows(sources, point.batches, point.users)
     else:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from triton_users.options.settings import Settings
 from triton_users.plan.flows import Batches, Source
-from triton_users.plan.measure import Measure, Result, Stopped
+from triton_users.plan.measure import Measure, Probe, Result, Stopped
 from triton_users.plan.steps import Point, build_step, points, step_name, warm_up_ns
 from triton_users.units import NS_PER_S
 
@@ -47,11 +47,13 @@ def sweep(
     settings: Settings,
     sources: Sequence[Source],
     skipped: Callable[[str], None] = lambda _: None,
+    probe: Probe = lambda _: None,
 ) -> list[Result]:
     """Measures every point and returns the results in order, what a stop left of the last one included.
 
     A percentage of the best rate has no meaning when no request succeeded before it at that batch size:
-    that point is left out and ``skipped`` gets a sentence.
+    that point is left out and ``skipped`` gets a sentence. Where a warm-up needs the latency at a batch size
+    that has not been measured, ``probe`` is asked for it.
     """
     results: list[Result] = []
     best: dict[Batches, float] = {}
@@ -63,6 +65,9 @@ def sweep(
             continue
         known = latency.get(point.batches)
         step = build_step(len(results), point, settings, sources, rate=rate, latency_ns=known)
+        if known is None and settings.warm_up_ns is None:
+            known = probe(step)
+            step = replace(step, warm_up_ns=warm_up_ns(settings, known))
         try:
             result = measure(step)
         except Stopped as stop:

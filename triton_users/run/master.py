@@ -6,12 +6,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import gevent
 from gevent.event import Event
 
 from triton_users.clock import now_ns
 from triton_users.options.settings import Settings
 from triton_users.plan.flows import Source
-from triton_users.plan.measure import Stopped
+from triton_users.plan.measure import Probe, Stopped
 from triton_users.plan.sweep import sweep
 from triton_users.report.outcome import RunOutcome, ServerInfo, StepOutcome
 from triton_users.run import protocol as p
@@ -58,6 +59,7 @@ class Run:
     planned_steps: int
     raised: Callable[[], int]
     """How many exceptions the users' tasks have raised so far."""
+    probe: Probe
     placement: Placement = field(default_factory=Placement)
     outcomes: list[StepOutcome] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
@@ -85,7 +87,7 @@ class Run:
         self.workers.new_run(now_ns())
         try:
             if self._gathered():
-                sweep(self._measure, self.settings, self.sources, self._skipped)
+                sweep(self._measure, self.settings, self.sources, self._skipped, self._probed)
         except Exception as error:  # a fault of ours: the results so far are still written
             self.record.note(traceback.format_exc())
             self._broken(error)
@@ -235,6 +237,14 @@ class Run:
             self.deserted()
         self.record.diary.step_end(self._outcome(), outcome, self.talk.now)
         return outcome.result
+
+    def _probed(self, step: Step) -> int | None:
+        """What a request alone takes, before the load; until the answer workers hear of the master."""
+        asked = gevent.spawn(self.probe, step)
+        while not asked.ready() and not self._stopping():
+            self.talk.listen(0.02)
+        asked.kill()
+        return asked.value if asked.successful() else None
 
     def _started(self, t0_ns: int) -> None:
         self._load_from_ns = self._load_from_ns or t0_ns

@@ -31,6 +31,7 @@ from triton_users.run.prepare import (
     read_settings,
     triton_classes,
 )
+from triton_users.run.probe import Probe
 from triton_users.run.record import Record
 from triton_users.run.shape import RunShape
 from triton_users.run.signals import raise_in_main
@@ -187,6 +188,7 @@ class Session:
             zero_ns=zero_ns,
             zero_wall_ns=zero_wall_ns,
             planned_steps=len(plan),
+            probe=Probe(target, self._classes, settings, seed),
             raised=lambda: sum(found["count"] for found in self._runner.exceptions.values()),
         )
         for listener in self.on_run:
