@@ -12,6 +12,7 @@ import gevent
 from gevent.event import Event
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner
+from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from triton_users.clock import now_ns, wall_ns
 from triton_users.options.settings import Settings
@@ -44,6 +45,8 @@ from triton_users.units import NS_PER_S
 from triton_users.users import TritonUser
 from triton_users.verdict.verdict import EXIT_INVALID, EXIT_NOTHING_MEASURED, exit_code
 
+LAST_CSV_S = CSV_STATS_INTERVAL_SEC * 1.2
+"""Locust writes its CSV files in rounds, and closes them as they stand: so long until one has it all."""
 CLOSE_S = 120.0
 """The longest that a stop waits for a run to close, beside its drain: for what is owed, and the results."""
 
@@ -303,6 +306,8 @@ class Session:
             self._finish(self.run)
         if self.target is not None:
             self.target.close()
+        if self.run is not None and self.options.csv_prefix:
+            gevent.sleep(LAST_CSV_S)
 
     def _finish(self, run: Run) -> None:
         outcome = run.outcome
