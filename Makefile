@@ -31,7 +31,7 @@ run: $(STAMP) ## The main job: start a real Triton, measure the super-resolution
 test: $(STAMP) ## The tests (a quarter of an hour)
 	$(TEST)
 
-test-full: $(STAMP) ## All tests, the slow suites too
+test-full: $(STAMP) ## All tests, the slow suites and the other Pythons too
 	$(BIN)/python -m pytest -o faulthandler_timeout=1800
 
 check: $(STAMP) ## Format, lint, strict types, architecture, the parser's coverage, tests: what CI runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import time
@@ -73,6 +74,7 @@ def test_a_window_without_a_success_is_no_measurement() -> None:
         between(Reading(0, 5, 0, 0), Reading(1, 5, 0, 1))
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("pytriton"), reason="the bench starts a Triton of its own")
 def test_the_bench_itself_runs_without_locust() -> None:
     """Locust would put gevent under its clocks, its children and grpcio, which then may block for ever."""
     program = "import sys, benchmarks.command\nsys.exit('locust' in sys.modules)"

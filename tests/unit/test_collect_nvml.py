@@ -122,7 +122,7 @@ def test_without_the_package() -> None:
     def load() -> Any:
         raise ImportError
 
-    with pytest.raises(Absent, match=r"triton-users\[agent\]"):
+    with pytest.raises(Absent, match=r"pip install .\.\[agent\]"):
         Nvml(load).open()
 
 
