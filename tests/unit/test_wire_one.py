@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.wire_server import GRPC_HEADERS, OK_TRAILERS, data, headers, prefixed
@@ -43,6 +43,7 @@ def answered(made: Connection) -> bytes:
     return headers(stream_id, GRPC_HEADERS) + body + headers(stream_id, OK_TRAILERS, end=True)
 
 
+@settings(deadline=None)
 @given(st.lists(step, max_size=40))
 def test_the_same_bytes(steps: list[Encoded | bytes | None]) -> None:
     alone, batch = connection(), connection()
