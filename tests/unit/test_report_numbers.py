@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 
 from triton_users.report.numbers import MISSING, align, digits, scale_for
-from triton_users.report.tables import is_thin
-from triton_users.stats.histogram import from_values, thin
 from triton_users.units import NS_PER_MS, NS_PER_S, NS_PER_US
 
 
@@ -56,12 +54,3 @@ def test_digits_are_three_or_all_of_a_whole_number() -> None:
         "1,840",
         MISSING,
     ]
-
-
-def test_thin_is_what_the_histogram_calls_thin() -> None:
-    import numpy as np
-
-    for count in (1, 5, 9, 10, 49, 50, 51, 99, 100, 499, 500, 501, 4999, 5000, 5001):
-        hist = from_values(np.full(count, 7, np.int64))
-        for q in (50.0, 90.0, 95.0, 99.0, 99.9):
-            assert is_thin(count, q) == thin(hist, q), (count, q)

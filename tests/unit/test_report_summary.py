@@ -46,8 +46,8 @@ def test_the_whole_has_the_keys_of_the_contract() -> None:
     assert found["reasons"][0].keys() == {"code", "severity", "step", "message", "advice"}
     for row in found["steps"]:
         assert set(row) >= set(ROW_KEYS.split())
-        assert list(row["latency_ns"]) == LATENCY_KEYS
-        assert list(row["service_latency_ns"]) == LATENCY_KEYS
+        assert list(row["latency_ns"]) == [*LATENCY_KEYS, "thin"]
+        assert list(row["service_latency_ns"]) == [*LATENCY_KEYS, "thin"]
 
 
 def test_who_lost_what_and_when() -> None:
@@ -107,6 +107,7 @@ def test_a_closed_step_of_one_class_is_one_row() -> None:
     assert row["started_at"] == "2023-11-14T22:13:22.000Z"
     assert row["duration_ns"] == 5 * NS_PER_S
     assert all(isinstance(row["latency_ns"][key], int) for key in LATENCY_KEYS)
+    assert row["latency_ns"]["thin"] == ["p99", "p99.9"]
 
 
 def test_rates_count_completions_in_the_real_length_of_the_trials() -> None:
@@ -161,7 +162,7 @@ def test_a_planned_class_without_any_request_has_its_row() -> None:
     step = outcome_of(0, "mix", flow, {SMALL: series_of(SMALL, 10, 20)}, latency_ms=20)
     _, large, _ = built(steps=(step,))["steps"]
     assert (large["class"]["batch_size"], large["scheduled"]) == (8, 0)
-    assert large["latency_ns"] == {"count": 0} | dict.fromkeys(LATENCY_KEYS[1:])
+    assert large["latency_ns"] == {"count": 0, **dict.fromkeys(LATENCY_KEYS[1:]), "thin": []}
 
 
 def test_classes_that_tasks_send_are_found_in_what_they_sent() -> None:

@@ -11,6 +11,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from triton_users.metrics import PERCENTILES
 from triton_users.stats import interchange
 from triton_users.stats.histogram import (
     BUCKETS,
@@ -26,7 +27,7 @@ from triton_users.stats.histogram import (
     merge,
     percentile,
     stddev,
-    thin,
+    thin_percentiles,
 )
 from triton_users.stats.window import Hist
 
@@ -152,17 +153,19 @@ def test_an_empty_histogram_has_no_figures() -> None:
         with pytest.raises(ValueError, match="empty"):
             figure(EMPTY)
     assert merge([]) is EMPTY
-    assert thin(EMPTY, 50)
+    assert thin_percentiles(0) == []
     with pytest.raises(ValueError, match="101"):
         percentile(hist_of([1]), 101)
 
 
 def test_a_percentile_is_thin_with_fewer_than_five_values_above_it() -> None:
-    assert not thin(hist_of(list(range(500))), 99)
-    assert thin(hist_of(list(range(490))), 99.1)
-    assert thin(hist_of(list(range(500))), 99.9)
-    assert not thin(hist_of(list(range(10))), 50)
-    assert thin(hist_of(list(range(9))), 50)
+    for count in (*range(1, 12), *range(49, 102), *range(440, 510), 2_000):
+        hist = hist_of(list(range(count)))  # small values have a bucket each
+        above = {name: count - 1 - percentile(hist, q) for name, q in PERCENTILES.items()}
+        assert thin_percentiles(count) == [name for name, n in above.items() if n < 5], count
+    assert thin_percentiles(449) == ["p99", "p99.9"]
+    assert thin_percentiles(451) == ["p99.9"]
+    assert thin_percentiles(5_000) == []
 
 
 @settings(max_examples=30)

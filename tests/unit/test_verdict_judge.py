@@ -7,14 +7,17 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from triton_users import metrics
+from triton_users.report.figures import latency_figures
 from triton_users.stats import window
+from triton_users.stats.histogram import from_values
 from triton_users.verdict.facts import Facts
-from triton_users.verdict.judge import judge, thin_percentiles
+from triton_users.verdict.judge import judge
 from triton_users.verdict.verdict import (
     DOUBTFUL,
     INVALID,
@@ -328,21 +331,11 @@ def test_nothing_but_failures() -> None:
     assert judge(facts).reasons[0].message == "no request succeeded"
 
 
-@pytest.mark.parametrize(
-    ("count", "thin"),
-    [
-        (0, (50, 90, 95, 99, 99.9)),
-        (9, (50, 90, 95, 99, 99.9)),
-        (10, (90, 95, 99, 99.9)),
-        (50, (95, 99, 99.9)),
-        (100, (99, 99.9)),
-        (500, (99.9,)),
-        (4999, (99.9,)),
-        (5000, ()),
-    ],
-)
-def test_thin_percentiles(count: int, thin: tuple[float, ...]) -> None:
-    assert thin_percentiles(count) == thin
+@pytest.mark.parametrize("count", [*range(445, 505), 4_949, 4_950, 5_000])
+def test_the_verdict_calls_thin_what_the_summary_calls_thin(count: int) -> None:
+    facts = replace(SOUND, scheduled=count, sent=count, ok=count, audit_ours=None)
+    thin = latency_figures(from_values(np.full(count, MS)))["thin"]
+    assert reasons(facts) == ([("thin_percentiles", DOUBTFUL)] if "p99" in thin else [])
 
 
 counts = st.integers(0, 10**6)

@@ -6,14 +6,15 @@ from typing import Any
 
 from triton_users.metrics import PERCENTILES
 from triton_users.server.statistics import Split
-from triton_users.stats.histogram import mean, percentile, stddev
+from triton_users.stats.histogram import mean, percentile, stddev, thin_percentiles
 from triton_users.stats.window import Hist
 
 
-def latency_figures(hist: Hist | None) -> dict[str, int | None]:
-    """Count, mean, deviation, percentiles and extremes (ns); without any value all but the count are None."""
+def latency_figures(hist: Hist | None) -> dict[str, Any]:
+    """Count, mean, deviation, percentiles and extremes (ns), None without any value; and which percentiles
+    are thin."""
     if hist is None or not hist.total:
-        return {"count": 0} | dict.fromkeys(("min", "mean", "stddev", *PERCENTILES, "max"))
+        return {"count": 0, **dict.fromkeys(("min", "mean", "stddev", *PERCENTILES, "max")), "thin": []}
     return {
         "count": hist.total,
         "min": hist.min,
@@ -21,6 +22,7 @@ def latency_figures(hist: Hist | None) -> dict[str, int | None]:
         "stddev": round(stddev(hist)),
         **{name: percentile(hist, q) for name, q in PERCENTILES.items()},
         "max": hist.max,
+        "thin": thin_percentiles(hist.total),
     }
 
 

@@ -9,9 +9,8 @@ from typing import Any
 from rich.text import Text
 
 from triton_users import units
-from triton_users.metrics import PERCENTILES
-from triton_users.report.tables import THIN_MARK, is_thin
-from triton_users.stats.histogram import THIN
+from triton_users.report.tables import THIN_MARK
+from triton_users.stats.histogram import THIN, thin_percentiles
 from triton_users.verdict.verdict import INVALID
 
 Row = dict[str, Any]
@@ -63,7 +62,7 @@ def legend(rows: Sequence[Row], width: int, budget_ns: int | None) -> list[Text]
         sentences.append(
             "hits: answered from Triton's response cache; input to output are those of the others."
         )
-    if any(_has_thin(row["latency_ns"]) for row in rows):
+    if any(thin_percentiles(row["latency_ns"]["count"]) for row in rows):
         sentences.append(
             f"{THIN_MARK} fewer than {THIN} requests lie above this percentile: it hangs on single requests;"
             " measure longer (-p) to rely on it."
@@ -194,10 +193,6 @@ def _listed(names: Sequence[str]) -> str:
     if len(names) <= MAX_STEPS_NAMED:
         return " · ".join(names)
     return " · ".join(names[:MAX_STEPS_NAMED]) + f" and {len(names) - MAX_STEPS_NAMED} more"
-
-
-def _has_thin(latency: Row) -> bool:
-    return bool(latency["count"]) and any(is_thin(latency["count"], q) for q in PERCENTILES.values())
 
 
 def _wrap(text: str, width: int, style: str, indent: str = "") -> list[Text]:

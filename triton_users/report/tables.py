@@ -12,7 +12,7 @@ from triton_users.metrics import PERCENTILES
 from triton_users.names import load_name, shapes_name
 from triton_users.report.grid import GAP, Column, render_grid, width_of
 from triton_users.report.numbers import MISSING, align, digits, scale_for
-from triton_users.stats.histogram import THIN
+from triton_users.stats.histogram import is_thin
 
 Row = dict[str, Any]
 
@@ -80,11 +80,6 @@ def label_columns(rows: Sequence[Row]) -> list[Column]:
     if len(set(shapes) - {"all"}) > 1:
         columns.append(Column("input", shapes, left=True))
     return columns
-
-
-def is_thin(count: int, q: float) -> bool:
-    """Whether fewer than five of ``count`` values lie above the percentile ``q``."""
-    return count - max(int(q * count / 100 + 0.5), 1) < THIN
 
 
 def _mark(text: str, count: int, q: float) -> str:

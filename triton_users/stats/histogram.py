@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from triton_users.metrics import PERCENTILES
 from triton_users.stats.window import Hist
 
 SIGNIFICANT_DIGITS = 3
@@ -170,11 +171,12 @@ def narrow_counts(
     return counts.astype(np.uint32)
 
 
-def _rank(hist: Hist, q: float) -> int:
-    """Which value, counted from 1 in ascending order, is the q-th percentile (HdrHistogram's rounding)."""
+def _rank(count: int, q: float) -> int:
+    """Which of ``count`` values, counted from 1 in ascending order, is the q-th percentile (HdrHistogram's
+    rounding)."""
     if not 0 <= q <= 100:
         raise ValueError(f"a percentile lies in 0 … 100, not at {q!r}")
-    return max(int(q * hist.total / 100 + 0.5), 1)
+    return max(int(q * count / 100 + 0.5), 1)
 
 
 def percentile(hist: Hist, q: float) -> int:
@@ -183,7 +185,7 @@ def percentile(hist: Hist, q: float) -> int:
     HdrHistogram's rule, with the exact maximum instead of its bucket; q = 0 is the exact minimum.
     Raises ValueError for an empty histogram and for q outside its range.
     """
-    rank = _rank(hist, q)
+    rank = _rank(hist.total, q)
     if not hist.total:
         raise ValueError("an empty histogram has no percentiles")
     if q == 0:
@@ -192,9 +194,14 @@ def percentile(hist: Hist, q: float) -> int:
     return min(highest_at(int(hist.index[at])), hist.max)
 
 
-def thin(hist: Hist, q: float) -> bool:
-    """Whether fewer than five values lie above the q-th percentile; true of an empty histogram."""
-    return hist.total - _rank(hist, q) < THIN
+def is_thin(count: int, q: float) -> bool:
+    """Whether fewer than five of ``count`` values rank above the q-th percentile."""
+    return count - _rank(count, q) < THIN
+
+
+def thin_percentiles(count: int) -> list[str]:
+    """The names of those percentiles of ``count`` values that are thin; without a value there are none."""
+    return [name for name, q in PERCENTILES.items() if count and is_thin(count, q)]
 
 
 def mean(hist: Hist) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from triton_users.metrics import PERCENTILES
+from triton_users.stats.histogram import THIN, thin_percentiles
 from triton_users.units import NS_PER_MS, format_count, format_duration, format_percent
 from triton_users.verdict.facts import Facts
 from triton_users.verdict.verdict import DOUBTFUL, INVALID, Reason, Severity, Verdict
@@ -18,9 +20,7 @@ MAX_NAMED = 8
 MAX_CPU_RATIO = 0.9
 GOOD_CPU_RATIO = 0.6
 """Of a processor, a worker has room to be in time."""
-MIN_ABOVE_PERCENTILE = 5
 ALWAYS_READ_PERCENTILE = 99.0
-PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 NOT_THE_GENERATOR = ("UNAVAILABLE", "NO_REQUEST")
 """Arrivals that end so were not sent, for want of a connection or by the user's task."""
 
@@ -36,11 +36,6 @@ def judge(facts: Facts) -> Verdict:
     reasons = tuple(reason for rule in _RULES if (reason := rule(facts)) is not None)
     valid = all(reason.severity != INVALID for reason in reasons)
     return Verdict(valid=valid, stable=None, reasons=reasons, thresholds=facts.thresholds)
-
-
-def thin_percentiles(count: int) -> tuple[float, ...]:
-    """The percentiles of ``count`` values with fewer than five values above them."""
-    return tuple(p for p in PERCENTILES if round(count * (100 - p) / 100, 6) < MIN_ABOVE_PERCENTILE)
 
 
 def generator_is_late(facts: Facts) -> bool:
@@ -90,7 +85,7 @@ def _late(facts: Facts) -> Reason | None:
     return _reason(
         facts,
         "generator_late",
-        INVALID if facts.late >= MIN_ABOVE_PERCENTILE else DOUBTFUL,  # a p99 of single requests
+        INVALID if facts.late >= THIN else DOUBTFUL,  # a p99 of single requests
         f"the generator sent {_percent(facts.late, facts.sent)} of the requests late"
         f" (send lag p99 {format_duration(facts.send_lag_p99_ns or 0)}){_slowest(facts)}",
         f"{_more_generators(facts)}, free processors for the generator, or try --realtime",
@@ -265,14 +260,13 @@ def _stopped(facts: Facts) -> Reason | None:
 def _thin(facts: Facts) -> Reason | None:
     thin = thin_percentiles(facts.ok)
     # p99.9 alone is marked where it stands: nearly every short step would have this reason.
-    if not facts.ok or min(thin, default=math.inf) > ALWAYS_READ_PERCENTILE:
+    if not any(PERCENTILES[name] <= ALWAYS_READ_PERCENTILE for name in thin):
         return None
     return _reason(
         facts,
         "thin_percentiles",
         DOUBTFUL,
-        f"fewer than {MIN_ABOVE_PERCENTILE} of {format_count(facts.ok)} requests lie above "
-        + ", ".join(f"p{p:g}" for p in thin),
+        f"fewer than {THIN} of {format_count(facts.ok)} requests lie above " + ", ".join(thin),
         "measure longer (--measurement-interval), or leave these percentiles unused",
     )
 
