@@ -1,7 +1,7 @@
 """A load in a process that a test can stop: ``python -m tests.fakes.stalled_load URL open|closed``.
 
-Prints "begun" at t0, and at its end one line of JSON: the totals, and how many requests took long by latency,
-by service latency, and to be sent. The ledger is held here.
+Prints "begun" at t0, and at its end one line of JSON: the totals, how many requests took long by latency, by
+service latency, and to be sent, and for how long (ms) none of those in flight ended. The ledger is held here.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ def middle(values: list[int]) -> int:
     return round(100 * (statistics.median(values) - LONG_NS) / (max(values) - LONG_NS))
 
 
+def unanswered_ms(window: Window) -> int:
+    start_ns, end_ns = window.unanswered_ns or (0, 0)
+    return (end_ns - start_ns) // NS_PER_MS
+
+
 def main(url: str, mode: str) -> None:
     one = flow() if mode == "closed" else poisson(RATE)
     with Rig(url, cap=4096) as rig:  # a second's arrivals, and some to spare
@@ -62,6 +67,7 @@ def main(url: str, mode: str) -> None:
             "service_latency": len(above(windows, SERVICE_LATENCY, LONG_NS)),
             "service_upper_half": len(above(windows, SERVICE_LATENCY, HALF_NS)),
             "send_lag": len(above(windows, SEND_LAG, LONG_NS)),
+            "unanswered_ms": max(unanswered_ms(window) for window in windows),
         }
         print(json.dumps(figures), flush=True)
 

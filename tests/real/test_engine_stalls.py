@@ -63,6 +63,7 @@ def test_a_frozen_generator_shows_in_latency_and_send_lag(triton: EmbeddedTriton
     assert found["send_lag"] >= 750, found
     # What it then sends in one go may take the server a while, but no half of a second.
     assert found["service_upper_half"] <= found["latency_upper_half"] / 4, found
+    assert found["unanswered_ms"] < 400, found  # it saw nothing of the server meanwhile
 
 
 def test_a_frozen_server_shows_in_service_latency(fresh_triton: EmbeddedTriton) -> None:
@@ -75,6 +76,7 @@ def test_a_frozen_server_shows_in_service_latency(fresh_triton: EmbeddedTriton) 
     assert 35 <= found["latency_middle"] <= 65, found  # spread over the second, as above
     assert found["service_latency"] >= 750, found
     assert found["send_lag"] <= found["latency"] / 4, found
+    assert 600 <= found["unanswered_ms"] <= 1500, found
 
 
 def test_a_closed_loop_hides_a_frozen_server(fresh_triton: EmbeddedTriton) -> None:
@@ -86,6 +88,7 @@ def test_a_closed_loop_hides_a_frozen_server(fresh_triton: EmbeddedTriton) -> No
     assert found["ok"] == found["scheduled"] > 1000, found
     assert found["latency"] == found["service_latency"], found
     assert found["latency_upper_half"] == 8, found
+    assert 600 <= found["unanswered_ms"] <= 1500, found
 
 
 @pytest.mark.slow  # the whole command goes through the same in test_run_*

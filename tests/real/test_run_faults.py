@@ -97,7 +97,7 @@ def test_a_closed_loop_waits_for_the_server(fresh_triton: EmbeddedTriton, tmp_pa
 
 
 def test_the_server_is_frozen(fresh_triton: EmbeddedTriton, tmp_path: Path) -> None:
-    """A second of SIGSTOP at 200/s shows in about 200 latencies, spread over that second; none is lost."""
+    """A second of SIGSTOP at 200/s shows in about 200 latencies, spread over that second, and is told."""
     with LocustProcess(
         tmp_path,
         *("-H", fresh_triton.url, *IDENTITY, "-p", "4s", "--latency-threshold", "100ms"),
@@ -115,6 +115,8 @@ def test_the_server_is_frozen(fresh_triton: EmbeddedTriton, tmp_path: Path) -> N
     slow = (1 - row["goodput_rate"] / row["achieved_request_rate"]) * row["ok"]
     assert 120 < slow < 400
     assert row["audit"]["equal"] is True
+    assert run.codes()["server_stalled"] == 1
+    assert "while requests were in flight, from" in run.output
 
 
 @pytest.mark.slow

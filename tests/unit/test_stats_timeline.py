@@ -180,6 +180,14 @@ def test_the_result_adds_up_the_measured_trials() -> None:
     assert second.send_lag_p99_ns == 3000
 
 
+def test_the_longest_wait_for_an_answer_is_that_of_any_worker() -> None:
+    timeline = Timeline()
+    found = [(0, None), (0, (5, 9)), (1, (2, 8)), (1, (3, 9))]
+    for seq, (worker, span) in enumerate(found):
+        timeline.add(replace(window(worker, seq, 0, some(0)), unanswered_ns=span))
+    assert timeline.close(STEP, 0).unanswered_ns == (2, 8)
+
+
 def test_a_step_of_which_nothing_came_has_an_empty_result() -> None:
     result = Timeline().close(STEP, 0)
     assert (len(result.trials), result.totals, result.whole.scheduled, result.generators) == (3, {}, 0, ())

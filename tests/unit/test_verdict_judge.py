@@ -94,6 +94,12 @@ CASES: list[tuple[dict[str, Any], str, Severity, str]] = [
         "the generator sent 1.01 % of the requests late (send lag p99 6 ms)",
     ),
     (
+        {"unanswered_ns": (2_100 * MS, 2_600 * MS), "slowest_p50_ns": 50 * MS},
+        "server_stalled",
+        DOUBTFUL,
+        "no answer came for 500 ms while requests were in flight, from 2.10 s of the step on",
+    ),
+    (
         {"scheduled": 10_101, "lost": 101},
         "lost",
         DOUBTFUL,
@@ -202,6 +208,15 @@ def test_each_reason_alone(change: dict[str, Any], code: str, severity: Severity
     facts = replace(SOUND, **change)
     assert reasons(facts) == [(code, severity)]
     assert judge(facts).reasons[0].message == message
+
+
+@pytest.mark.parametrize(
+    ("unanswered_ms", "slowest_p50_ms"),
+    [(499, 1), (2_000, 2_000), (1_999, 200), (30_000, None)],
+)
+def test_a_slow_model_is_no_stalled_server(unanswered_ms: int, slowest_p50_ms: int | None) -> None:
+    p50_ns = None if slowest_p50_ms is None else slowest_p50_ms * MS
+    assert not reasons(replace(SOUND, unanswered_ns=(MS, (1 + unanswered_ms) * MS), slowest_p50_ns=p50_ns))
 
 
 def test_a_generator_that_does_not_send() -> None:

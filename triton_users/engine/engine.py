@@ -14,6 +14,7 @@ import gevent
 from triton_users.clock import now_ns, process_cpu_ns
 from triton_users.engine.here import census
 from triton_users.engine.lane import Lane
+from triton_users.engine.unanswered import Unanswered
 from triton_users.net import Timer
 from triton_users.stats.recorder import Recorder
 from triton_users.stats.window import Generator, Window
@@ -42,6 +43,7 @@ class Engine:
         self._seq = 0
         self._timer = Timer(self._tick)
         self._health = Health()
+        self._unanswered = Unanswered(FOLD_NS)
         census.changed = self._placed
         self._in_flight_start = 0
 
@@ -65,6 +67,7 @@ class Engine:
         now = now_ns()
         self._window_start = now
         self._health.start(now)
+        self._unanswered.start(now, t0_ns + step.warm_up_ns)
         self._timer.at(self._next_tick(now))
 
     def lease(self, lease: Lease) -> None:
@@ -143,20 +146,21 @@ class Engine:
         if (now - self._zero) // NS_PER_S > (self._window_start - self._zero) // NS_PER_S:
             self._cut(now)
         else:
-            self._account()
+            self._account(now)
             self._recorder.fold()
         return self._next_tick(now_ns())
 
-    def _account(self) -> None:
+    def _account(self, now: int) -> None:
         for lane in self._lanes:
             lane.account()
+        self._unanswered.look(now, self.in_flight, self._recorder.ended)
 
     def _cut(self, now: int) -> None:
         assert self._step is not None
-        self._account()
+        self._account(now)
         series, messages = self._recorder.cut()
         in_flight = self.in_flight
-        lost = self._recorder.cut_lost_between()
+        lost, unanswered = self._recorder.cut_lost_between(), self._unanswered.cut()
         window = Window(
             worker=self.worker,
             seq=self._seq,
@@ -171,11 +175,15 @@ class Engine:
             generator=self._health.cut(now),
             messages=messages,
             unplanned=self._recorder.cut_unplanned(),
-            lost_between_ns=None if lost is None else (lost[0] - self._zero, lost[1] - self._zero),
+            lost_between_ns=self._on_axis(lost),
+            unanswered_ns=self._on_axis(unanswered),
         )
         self._seq += 1
         self._window_start, self._in_flight_start = now, in_flight
         self._emit(window)
+
+    def _on_axis(self, span: tuple[int, int] | None) -> tuple[int, int] | None:
+        return None if span is None else (span[0] - self._zero, span[1] - self._zero)
 
 
 class Health:

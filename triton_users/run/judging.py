@@ -48,6 +48,8 @@ def facts_of(
         latency_threshold_ns=settings.latency_threshold_ns,
         send_lag_p99_ns=_percentile(whole.hists.get(SEND_LAG), 99),
         service_latency_p50_ns=_percentile(whole.hists.get(SERVICE_LATENCY), 50),
+        slowest_p50_ns=_slowest_p50_ns(result),
+        unanswered_ns=_of_step(result.unanswered_ns, result.t0_ns),
         measured_ns=result.measured_ns,
         planned_ns=None if step.interval_ns is None else step.max_trials * step.interval_ns,
         stopped=stopped,
@@ -110,6 +112,15 @@ def _absent(part: Absent, names: Mapping[int, str]) -> str:
     }
     what = ", ".join(f"{format_count(count)} {words}" for words, count in found.items() if count)
     return f"{whose}: {what}, {when}"
+
+
+def _slowest_p50_ns(result: StepResult) -> int | None:
+    medians = [_percentile(series.hists.get(SERVICE_LATENCY), 50) for series in result.totals.values()]
+    return max((median for median in medians if median is not None), default=None)
+
+
+def _of_step(span: tuple[int, int] | None, t0_ns: int) -> tuple[int, int] | None:
+    return None if span is None else (span[0] - t0_ns, span[1] - t0_ns)
 
 
 def _percentile(hist: Hist | None, q: float) -> int | None:

@@ -19,7 +19,7 @@ from triton_users.stats.merge import COUNTERS
 from triton_users.stats.window import Generator, Hist, Key, Series, Window
 from triton_users.step import RequestClass
 
-FORMAT = 2
+FORMAT = 3
 _LEVEL = 1  # a second's window must not stall the loop; the higher levels gain a tenth
 _WIDTHS = (np.uint8, np.uint16, np.uint32, np.uint64)
 
@@ -42,7 +42,7 @@ def encode(window: Window) -> bytes:
         [generator.cpu_ratio, generator.loop_stall_max_ns, generator.loop_stalls, generator.gc_collections],
         list(window.messages),
         list(window.unplanned),
-        window.lost_between_ns,
+        [window.lost_between_ns, window.unanswered_ns],
         *_pack_all(window.series),
     ]
     return zlib.compress(msgpack.packb(parts), _LEVEL)
@@ -72,9 +72,10 @@ def decode_series(data: bytes) -> dict[Key, Series]:
 
 
 def _window(parts: list[Any]) -> Window:
-    _, place, load, generator, messages, unplanned, lost_between, classes, series = parts
+    _, place, load, generator, messages, unplanned, spans, classes, series = parts
     worker, seq, second, step, start_ns, end_ns = place
     in_flight_start, in_flight_end, users = load
+    lost_between_ns, unanswered_ns = (None if span is None else (span[0], span[1]) for span in spans)
     return Window(
         worker=worker,
         seq=seq,
@@ -89,7 +90,8 @@ def _window(parts: list[Any]) -> Window:
         generator=Generator(*generator),
         messages=tuple((status, message, count) for status, message, count in messages),
         unplanned=tuple((flow, trial, count) for flow, trial, count in unplanned),
-        lost_between_ns=None if lost_between is None else (lost_between[0], lost_between[1]),
+        lost_between_ns=lost_between_ns,
+        unanswered_ns=unanswered_ns,
     )
 
 

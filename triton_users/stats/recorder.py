@@ -115,6 +115,11 @@ class Recorder:
 
     # Ten times a second
 
+    @property
+    def ended(self) -> bool:
+        """Whether any request has, since the last fold."""
+        return bool(self._tickets or self._failures)
+
     def unplanned(self, flow: str, arrival_ns: Ints) -> None:
         """Of those scheduled (i8[n]), requests that no arrival of the schedule stands for."""
         self._unplanned.update((flow, trial) for trial in self._axis.trials(arrival_ns).tolist())

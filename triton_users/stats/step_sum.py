@@ -63,11 +63,13 @@ class StepSum:
     def __init__(self) -> None:
         self._series: dict[Key, SeriesSum] = {}
         self._messages = Messages()
+        self._unanswered: tuple[int, int] | None = None
         self.workers: dict[int, WorkerSum] = {}
 
     def add(self, window: Window) -> None:
         self.extend(window.series)
         self._messages.extend(window.messages)
+        self._unanswered = max(self._unanswered, window.unanswered_ns, key=_rank)
         self.workers.setdefault(window.worker, WorkerSum()).add(window)
 
     def extend(self, series: Mapping[Key, Series]) -> None:
@@ -108,7 +110,13 @@ class StepSum:
                 for w in sorted({*self.workers, *missing, *hosts})
             ),
             messages=self._messages.listed(),
+            unanswered_ns=self._unanswered,
         )
+
+
+def _rank(span: tuple[int, int] | None) -> tuple[int, int]:
+    """The longest is the greatest; of equals the earliest, whatever the order of the windows."""
+    return (span[1] - span[0], -span[0]) if span is not None else (0, 0)
 
 
 def _by_owner(*parts: Mapping[Owner, Series]) -> dict[Owner, Series]:

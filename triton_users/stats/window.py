@@ -105,3 +105,6 @@ class Window:
     rate: (flow, trial, count)."""
     lost_between_ns: tuple[int, int] | None = None
     """When the first and the last of the lost ones were due, on the run's axis; None without any."""
+    unanswered_ns: tuple[int, int] | None = None
+    """The longest time, from when to when on the run's axis, in which requests were in flight and none ended.
+    It reaches into this window, may have begun in an earlier one, and leaves the warm-up out."""

@@ -9,6 +9,7 @@ from triton_users.metrics import PERCENTILES
 from triton_users.stats.histogram import THIN, thin_percentiles
 from triton_users.units import NS_PER_MS, format_count, format_duration, format_percent
 from triton_users.verdict.facts import Facts
+from triton_users.verdict.stall import server_stalled
 from triton_users.verdict.verdict import DOUBTFUL, INVALID, Reason, Severity, Verdict
 
 MIN_SENT_SHARE = 0.99
@@ -371,6 +372,7 @@ _RULES: tuple[Callable[[Facts], Reason | None], ...] = (
     _late,
     _lost,
     _server_ended,
+    server_stalled,
     _failures,
     _dropped,
     _audit,
