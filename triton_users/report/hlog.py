@@ -1,7 +1,8 @@
 """latency.hlog: the latency histogram of each step and class, in HdrHistogram's log format (version 1.2).
 
-One line each, in the order of the steps; its tag names step and class, its times are seconds since the run's
-start, its values nanoseconds. The ``hdrhistogram`` package encodes the histograms and reads the file.
+One line each, in the order of the steps; its tag names step and class, and the flow where a step has several:
+readers merge what has one tag. Its times are seconds since the run's start, its values nanoseconds. The
+``hdrhistogram`` package encodes the histograms and reads the file.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from triton_users.sinks.atomic import write_text
 from triton_users.sinks.folder import writing
 from triton_users.stats.interchange import encode
 from triton_users.stats.window import LATENCY
-from triton_users.step import RequestClass
+from triton_users.step import RequestClass, Step
 from triton_users.units import NS_PER_MS, NS_PER_S
 
 LEGEND = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
 
 
-def tag(step: str, cls: RequestClass) -> str:
-    """The tag of a step's class; the format allows neither commas nor white space in it."""
-    return re.sub(r"[,\s]+", "_", f"{step}/{class_name(cls)}")
+def tag(step: Step, flow: str, cls: RequestClass) -> str:
+    """The tag of a flow's class; the format allows neither commas nor white space in it."""
+    names = [step.name, *([flow] if len(step.flows) > 1 else []), class_name(cls)]
+    return re.sub(r"[,\s]+", "_", "/".join(names))
 
 
 def write_hlog(run: RunOutcome, path: Path) -> None:
@@ -46,10 +48,10 @@ def _lines(run: RunOutcome) -> Iterator[str]:
         if not result.trials:
             continue
         start_ns, end_ns = result.trials[0].start_ns, result.trials[-1].end_ns
-        for (_, cls), series in result.totals.items():
+        for (flow, cls), series in result.totals.items():
             hist = series.hists.get(LATENCY)
             if hist is not None:
                 yield (
-                    f"Tag={tag(result.step.name, cls)},{start_ns / NS_PER_S:.3f},"
+                    f"Tag={tag(result.step, flow, cls)},{start_ns / NS_PER_S:.3f},"
                     f"{(end_ns - start_ns) / NS_PER_S:.3f},{hist.max / NS_PER_MS:.6f},{encode(hist)}"
                 )
