@@ -186,6 +186,18 @@ def test_a_slow_model_warms_up_for_three_of_its_latencies(usable_triton: None, t
     assert run.rows[0]["audit"]["equal"] is True
 
 
+def test_fewer_inputs_than_asked_for_are_told(any_model: Any) -> None:
+    """Thirteen requests of 20 MB fill the memory that there is for them."""
+    large = ("-m", "identity", "--shape", "INPUT0:5000000", "--concurrency-range", "1", *SHORT)
+    with any_model(*large, "--input-count", "20") as run:
+        finish(run)
+    note = (
+        "identity b1 [5000000]: 13 distinct inputs instead of 20, for all requests of a flow may take 256 MiB"
+    )
+    assert note in run.output
+    assert json.loads((run.folder / "run.json").read_text())["notes"] == [note]
+
+
 def test_deadlines(any_model: Any) -> None:
     """Twenty in flight at 5 ms each wait 100 ms: none is answered within 20 ms for long."""
     with any_model(

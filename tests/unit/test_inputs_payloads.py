@@ -80,6 +80,7 @@ def test_zeros() -> None:
     classes = request_classes(ALL_TYPES, shapes=ALL_SHAPES)
     payloads = Payloads.build(ALL_TYPES, classes, ZeroSource(ALL_TYPES, 3))
     assert list(payloads.counts().values()) == [1]
+    assert not payloads.notes  # there are no more
     read = decoded(payloads.bodies[0].message)
     assert set(read.pop("BYTES").ravel()) == {b"000"}
     assert not any(array.astype(bool).any() for array in read.values())
@@ -138,6 +139,9 @@ def test_a_draw_is_always_within_its_class(picks: list[float], weights: list[flo
 def test_the_budget_is_shared_and_kept() -> None:
     payloads = built("A:10=1,A:100000=1", 64, budget_bytes=2_500_000)
     assert list(payloads.counts().values()) == [64, 6]
+    assert payloads.notes == (
+        "flat b1 [100000]: 6 distinct inputs instead of 64, for all requests of a flow may take 2.38 MiB",
+    )
     assert payloads.total_bytes <= 2_500_000
     assert payloads.total_bytes == sum(len(body.message) for body in payloads.bodies)
 

@@ -16,7 +16,9 @@ from triton_users.inputs.fields import raw_prefix
 from triton_users.inputs.generate import Arrays, Source
 from triton_users.inputs.model import ModelSpec
 from triton_users.inputs.tensors import encode
+from triton_users.names import class_name
 from triton_users.step import RequestClass
+from triton_users.units import format_bytes
 
 INPUT_COUNT = 64
 """Default number of distinct inputs of a class."""
@@ -38,13 +40,15 @@ class Body:
 class Payloads:
     """All requests that a flow may send. The bodies of class i are ``bodies[first[i]:first[i + 1]]``.
 
-    ``edges`` f8[classes + 1] are the cumulative weights from 0 to 1; ``first`` intp[classes + 1].
+    ``edges`` f8[classes + 1] are the cumulative weights from 0 to 1; ``first`` intp[classes + 1]. ``notes``
+    tell of each class that the budget left fewer inputs than asked for.
     """
 
     classes: Classes
     bodies: list[Body]
     edges: npt.NDArray[np.float64]
     first: npt.NDArray[np.intp]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def build(
@@ -81,7 +85,14 @@ class Payloads:
             for maker in made:
                 left -= maker.make(left)
         first = np.cumsum([0, *(len(maker.bodies) for maker in made)], dtype=np.intp)
-        return cls(classes, [body for maker in made for body in maker.bodies], class_edges(classes), first)
+        notes = tuple(
+            f"{class_name(maker.cls)}: {len(maker.bodies)} distinct inputs instead of {maker.wanted(count)},"
+            f" for all requests of a flow may take {format_bytes(budget_bytes)}"
+            for maker in made
+            if len(maker.bodies) < maker.wanted(count)
+        )
+        bodies = [body for maker in made for body in maker.bodies]
+        return cls(classes, bodies, class_edges(classes), first, notes)
 
     def draw(self, picks: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
         """Indexes into ``bodies`` for ``picks`` f8 in [0, 1): a pick's place among the weights decides the
@@ -112,27 +123,32 @@ class _Maker:
     ) -> None:
         self.bodies: list[Body] = []
         self._spec = spec
-        self._cls = cls
+        self.cls = cls
         self._source = source
         self._front = front
         self._seed = seed  # the run's, and the class's index
-        self._limit = source.distinct(cls)
+        self._distinct = source.distinct(cls)
+        self._full = False
         self._largest_bytes = 0
+
+    def wanted(self, count: int) -> int:
+        """How many inputs there would be without a budget."""
+        return count if self._distinct is None else min(count, self._distinct)
 
     def make(self, budget_bytes: int) -> int:
         """Makes one more body if it fits. Returns its size, 0 if none was made."""
         index = len(self.bodies)
-        full = self._largest_bytes > budget_bytes
-        if index and (full or (self._limit is not None and index >= self._limit)):
+        full = self._full or self._largest_bytes > budget_bytes
+        if index and (full or (self._distinct is not None and index >= self._distinct)):
             return 0
         # The generator is named, and not numpy's default, which may change from one version to the next.
         rng = np.random.Generator(np.random.PCG64([*self._seed, index]))
-        message = _message(self._front, self._spec, self._source(rng, self._cls, index))
+        message = _message(self._front, self._spec, self._source(rng, self.cls, index))
         self._largest_bytes = max(self._largest_bytes, len(message))
         if index and len(message) > budget_bytes:
-            self._limit = index
+            self._full = True
             return 0
-        self.bodies.append(Body(message, self._cls, self._seed[1]))
+        self.bodies.append(Body(message, self.cls, self._seed[1]))
         return len(message)
 
 

@@ -216,7 +216,8 @@ OPTIONS: tuple[Option, ...] = (
         values.whole(1),
         64,
         INPUTS,
-        "Distinct inputs made for each class of requests (default: 64).",
+        "Distinct inputs made for each class of requests (default: 64; fewer where they would take more than"
+        " 256 MiB).",
         "<int>",
         "write a whole number from 1 on",
     ),

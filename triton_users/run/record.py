@@ -80,7 +80,7 @@ class Record:
         self.position: Position | None = None
         self.on_disk: OnDisk = lambda worker, seq: None
         """Told (worker, seq) of each window whose second has been written, or given up on a full disk."""
-        self._notes: set[str] = set()
+        self._notes: list[str] = []
         self._spool = Spool(self.folder.windows)
         self._reserve = Reserve(self.folder.path / ".reserve")
         target = influx_target(settings)
@@ -158,7 +158,7 @@ class Record:
     def note(self, text: str) -> None:
         """Something that the user must know; said once."""
         if text not in self._notes:
-            self._notes.add(text)
+            self._notes.append(text)
             self.voice.say(text)
 
     def flush(self) -> None:
@@ -197,6 +197,7 @@ class Record:
                     "versions": dict(outcome.versions),
                     "server": {"url": outcome.server.url, "embedded": outcome.server.embedded},
                     "duration_ns": outcome.duration_ns,
+                    "notes": self._notes,
                 }
             )
         )

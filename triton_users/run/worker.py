@@ -176,6 +176,7 @@ class WorkerRun:
         self._engine = Engine(self._recorder, self._windows.add)
         self._channels: dict[str, Channel] = {}
         self._payloads: dict[Any, Payloads] = {}
+        self._fewer: list[str] = []
         self._lanes: list[Lane] = []
         self._step: Step | None = None
         self._preparing = self._prepared = self._begun = -1
@@ -265,7 +266,7 @@ class WorkerRun:
         if error is None:
             self._step, self._done = step, None
             self._prepared = step.index
-        self._ready = p.Ready(self.id, step.index, error, self._realtime.notes())
+        self._ready = p.Ready(self.id, step.index, error, (*self._realtime.notes(), *self._fewer))
         self._say(self._ready)
 
     def _make_lanes(self, step: Step) -> str | None:
@@ -322,9 +323,9 @@ class WorkerRun:
             self._payloads.clear()
             spec = read_spec(channel, flow.model, self._settings.model_version)
             source = source_for(self._classes[flow.user_class], spec, self._settings)
-            self._payloads[key] = Payloads.build(
-                spec, flow.classes, source, self._settings.input_count, self._start.seed
-            )
+            built = Payloads.build(spec, flow.classes, source, self._settings.input_count, self._start.seed)
+            self._payloads[key] = built
+            self._fewer += [note for note in built.notes if note not in self._fewer]
         return self._payloads[key]
 
     def _begin(self, begin: p.StepBegin) -> None:
