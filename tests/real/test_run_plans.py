@@ -148,6 +148,18 @@ def test_every_dtype(any_model: Any) -> None:
     assert run.rows[0]["ok"] > 0
 
 
+def test_workers_are_armed_before_a_step_starts(any_model: Any) -> None:
+    """At least 200 ms before the instant from which its arrivals count."""
+    with any_model("-m", "identity_16", "--request-rate-range", "100,200", *SHORT) as run:
+        finish(run)
+    lines = map(json.loads, (run.folder / "windows.jsonl").read_text().splitlines())
+    starts = {line["step"]: line["at_ns"] for line in lines if line.get("event") == "step_start"}
+    assert len(starts) == 2
+    for step, start_ns in starts.items():
+        armed_ns = min(line["start_ns"] for line in run.lines if line["step"] == step)
+        assert start_ns - armed_ns >= 200_000_000
+
+
 def test_the_cap_drops_what_a_slow_model_cannot_take(any_model: Any) -> None:
     """5 ms a request is 200/s at most; the rest finds the cap full. That is the server's limit."""
     with any_model(
