@@ -10,6 +10,7 @@ import hypothesis
 import locust  # noqa: F401  (it must patch sockets before anything imports ssl)
 import pytest
 
+from tests.fakes.channel_log import ChannelLog
 from tests.real.server_caller import PlainCaller
 from triton_users import demo
 from triton_users.server.control import Control
@@ -23,6 +24,15 @@ hypothesis.settings.load_profile("any machine")
 
 FIXED_TIME_NS = 5_000_000
 """The service time of the fixtures' model `fixed_time`."""
+
+
+@pytest.fixture(autouse=True)
+def ledger_of_channels() -> Iterator[None]:
+    """Whatever a test sends by a channel comes to one end."""
+    yield
+    logs, ChannelLog.made[:] = ChannelLog.made[:], []
+    for log in logs:
+        log.assert_ledger()
 
 
 @pytest.fixture(scope="session")

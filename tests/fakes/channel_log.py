@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import gevent
 
@@ -26,6 +27,9 @@ class ChannelLog:
     """Sends load requests by ``channel`` and hears of their ends. ``slots``: keep as many in flight, as a
     closed loop does."""
 
+    made: ClassVar[list[ChannelLog]] = []
+    """Those of the running test, whose ledgers a fixture holds at its end."""
+
     def __init__(self, channel: Channel, slots: int = 0) -> None:
         self.channel = channel
         self.slots = slots
@@ -37,6 +41,7 @@ class ChannelLog:
         self.changes: list[tuple[bool, str]] = []
         self.raises: Exception | None = None
         channel.listen(self, self.changed)
+        self.made.append(self)
 
     def send(self, count: int = 1, message: bytes = b"message", arrivals: list[int] | None = None) -> bool:
         taken = self.channel.send([item(message)] * count, arrivals, now_ns())
@@ -46,6 +51,11 @@ class ChannelLog:
             self.refused += count
         return taken
 
+    def assert_ledger(self) -> None:
+        """Every request that was sent has come to exactly one end, or is in flight."""
+        ends = len(self.ok) + len(self.failures)
+        assert self.sent == ends + self.channel.in_flight, (self.sent, ends, self.channel.in_flight)
+
     def room(self, now: int) -> None:
         if self.raises:
             raise self.raises
@@ -54,9 +64,9 @@ class ChannelLog:
             self.send(free)
 
     def done(self, tickets: list[Ticket], now: int) -> None:
+        self.ok += [(ticket, now) for ticket in tickets]
         if self.raises:
             raise self.raises
-        self.ok += [(ticket, now) for ticket in tickets]
 
     def failed(self, ticket: Ticket, status: int, message: bytes, now: int) -> None:
         self.failures.append((ticket, status, message.decode()))

@@ -181,7 +181,7 @@ def test_an_exception_in_a_listener_is_reported_and_goes_no_further(
     until(lambda: not channel.in_flight)
     log.raises = None
     log.send(2)
-    until(lambda: len(log.ok) == 2)
+    until(lambda: len(log.ok) == 5)
     assert "of the listener" in capsys.readouterr().err
     assert len(peer.links) == 1
 

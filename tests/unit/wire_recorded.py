@@ -23,11 +23,11 @@ class Recording:
 
     @property
     def units(self) -> list[bytes]:
-        """Its frames."""
-        return list(_split(self.stream))
+        return list(frames_of(self.stream))
 
 
-def _split(stream: bytes) -> Iterator[bytes]:
+def frames_of(stream: bytes) -> Iterator[bytes]:
+    """Whole frames, heads included."""
     start = 0
     while start < len(stream):
         end = start + frames.HEAD_SIZE + int.from_bytes(stream[start : start + 3])
