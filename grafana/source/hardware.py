@@ -47,7 +47,8 @@ def _generators() -> list[Panel]:
         _of_worker(
             "Send lag: the interval's worst per-second p99",
             {"send_lag_p99_ns": "p99 "},
-            "From the intended arrival to sending: 99th percentiles of seconds, the largest of the interval.",
+            "From the intended arrival to sending: 99th percentiles of seconds, the largest of the interval. "
+            "A closed loop has none.",
         ),
         _share(),
         _of_worker(

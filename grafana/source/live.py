@@ -98,15 +98,16 @@ def _now(name: str) -> str:
 
 
 def _rates() -> Panel:
-    named = {"scheduled": "offered", "sent": "sent", "completed": "achieved", "good": "goodput"}
+    named = {"offered": "offered", "sent": "sent", "completed": "achieved", "good": "goodput"}
     columns = [_SECONDS.rate(name, shown) for name, shown in named.items()]
     query = _SECONDS.every(*columns, by=["run"], selected=_CHOSEN)
     return lines(
         "Offered and achieved rate",
         unit_of("achieved_request_rate"),
         [Line(query, "$col" + _OF_RUN)],
-        "Requests per second, warm-up included: asked for by the schedule, handed to a connection, answered "
-        "with success, and answered within the latency budget (goodput, where a budget is given). "
+        "Requests per second, warm-up included: asked for by the schedule (under a rate), handed to a "
+        "connection, answered with success, and answered within the latency budget (goodput, where a budget "
+        "is given). "
         "No second has what a silent generator owed: Scheduled and Lost tell it when the step ends.",
     )
 

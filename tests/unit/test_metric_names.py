@@ -6,16 +6,19 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 from tests.feed_example import lines_of
 from tests.unit.test_report_example import example_run
+from triton_users import metrics
 from triton_users.metrics import BY_NAME, STATISTICS, figure_name
 from triton_users.report import progress, summary
 from triton_users.run.master import Run
 from triton_users.sinks.points_schema import HISTOGRAMS
+from triton_users.stats import window
 from triton_users.web import live, tab
 
 ROOT = Path(__file__).parents[2] / "triton_users"
@@ -29,6 +32,7 @@ NO_METRICS = {
     *("at_ns", "start_ns", "end_ns"),  # instants
     *("user_count", "spawn_rate"),  # fields of Locust's form
     "latency_threshold_ns",  # an option
+    "worker_count",  # how many rows the page's table could have
 }
 
 
@@ -88,3 +92,24 @@ def strings(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
+
+
+def test_every_number_of_a_window_is_a_metric() -> None:
+    of_series = {field.name for field in fields(window.Series)} - {"hists"}
+    of_generator = {field.name for field in fields(window.Generator)}
+    hists = {window.LATENCY, window.SERVICE_LATENCY, window.SEND_LAG, window.FAILED_LATENCY}
+    of_window = {"in_flight_start", "in_flight_end", "users"}
+    declared = metrics.BY_NAME
+    assert of_series | of_generator | of_window | {f"{name}_ns" for name in hists} <= declared.keys()
+    assert {name for name, metric in declared.items() if metric.kind == "histogram"} == {
+        f"{name}_ns" for name in hists
+    }
+
+
+def test_metrics_are_declared_once_with_units_in_their_names() -> None:
+    assert len(metrics.BY_NAME) == len(metrics.METRICS)
+    for metric in metrics.METRICS:
+        assert (metric.unit == "ns") == metric.name.endswith("_ns"), metric.name
+        assert (metric.unit == "1/s") == metric.name.endswith("_rate"), metric.name
+        assert metric.help and not metric.help.endswith(".")
+        assert metric.kind != "counter" or metric.merge == "add"

@@ -35,9 +35,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         workers.hello(node, HELLO, 0, HELLO)
     record = Record(replace(Settings(), results=str(tmp_path)), "run", "r", 0, 0, Voice())
     target: Any = SimpleNamespace(url="", unreachable_from=lambda host: None)
-    yield Run(
-        "r", 0, Settings(), (), target, workers, record, lambda users: True, 2, now_ns(), 0, 1, lambda: 0
-    )
+    placed, probe = (lambda users: True), (lambda step: None)
+    yield Run("r", 0, Settings(), (), target, workers, record, placed, 2, now_ns(), 0, 1, lambda: 0, probe)
     record.discard("the test is over")
 
 

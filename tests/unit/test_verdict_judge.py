@@ -1,10 +1,10 @@
-"""Judgements: a table of facts for every reason, sound facts that have none, exit codes, metric names."""
+"""Judgements: a table of facts for every reason, and sound facts that have none."""
 
 # ruff: noqa: E501 - sentences that a user reads are asserted whole
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,21 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triton_users import metrics
 from triton_users.report.figures import latency_figures
-from triton_users.stats import window
 from triton_users.stats.histogram import from_values
 from triton_users.verdict.facts import Facts
 from triton_users.verdict.judge import judge
 from triton_users.verdict.verdict import (
     DOUBTFUL,
     INVALID,
-    Reason,
     Severity,
-    Threshold,
     Verdict,
-    combine,
-    exit_code,
 )
 
 MS = 1_000_000
@@ -378,79 +372,3 @@ def test_any_facts_have_a_verdict(facts: Facts) -> None:
     codes = [code for code, _ in reasons(facts)]
     assert len(codes) == len(set(codes))
     assert ("unaccounted" in codes) == (facts.remainder != 0)
-
-
-MET, MISSED = Threshold("p99 <= 1 ms", 0.5, True), Threshold("p99 <= 1 ms", 2.0, False)
-OPEN = Threshold("p99 <= 1 ms", None, None)
-FAILURES = Threshold("failures <= 1 %", 0.5, True, on_failures=True)
-
-
-@pytest.mark.parametrize(
-    ("valid", "thresholds", "failures", "on_error", "code"),
-    [
-        (True, (), 0, 1, 0),
-        (True, (), 3, 1, 1),
-        (True, (), 3, 0, 0),
-        (True, (), 3, 7, 7),
-        (True, (), 0, 7, 0),
-        (True, (MET,), 0, 1, 0),
-        (True, (MET,), 3, 1, 1),
-        (True, (FAILURES,), 3, 1, 0),
-        (True, (MET, MISSED), 0, 1, 3),
-        (True, (MISSED,), 3, 1, 3),
-        (True, (MISSED, OPEN), 0, 1, 4),
-        (False, (), 0, 1, 4),
-        (False, (MISSED,), 3, 7, 4),
-    ],
-)
-def test_exit_codes(
-    valid: bool, thresholds: tuple[Threshold, ...], failures: int, on_error: int, code: int
-) -> None:
-    assert exit_code(Verdict(valid, None, (), thresholds), failures, on_error) == code
-
-
-def test_nothing_could_be_measured_is_2() -> None:
-    assert exit_code(None, 0) == 2
-
-
-def test_a_run_is_as_good_as_its_worst_step() -> None:
-    reason = Reason("lost", INVALID, "b", "m", "a")
-    good, bad = Verdict(True, True, (), (MET,)), Verdict(False, None, (reason,))
-    assert combine([good, bad]) == Verdict(False, True, (reason,), (MET,))
-    assert combine([good, replace(good, stable=False)]).stable is False
-    assert combine([Verdict(True, None)]) == Verdict(True, None)
-
-
-def test_a_run_without_a_step_is_not_valid() -> None:
-    verdict = combine([])
-    assert (verdict.valid, verdict.reasons[0].code, verdict.reasons[0].step) == (
-        False,
-        "nothing_measured",
-        None,
-    )
-    assert exit_code(verdict, 0) == 4
-
-
-def test_thresholds_pass_through() -> None:
-    assert judge(replace(SOUND, thresholds=(MET, MISSED))).thresholds == (MET, MISSED)
-
-
-def test_every_number_of_a_window_is_a_metric() -> None:
-    of_series = {field.name for field in fields(window.Series)} - {"hists"}
-    of_generator = {field.name for field in fields(window.Generator)}
-    hists = {window.LATENCY, window.SERVICE_LATENCY, window.SEND_LAG, window.FAILED_LATENCY}
-    of_window = {"in_flight_start", "in_flight_end", "users"}
-    declared = metrics.BY_NAME
-    assert of_series | of_generator | of_window | {f"{name}_ns" for name in hists} <= declared.keys()
-    assert {name for name, metric in declared.items() if metric.kind == "histogram"} == {
-        f"{name}_ns" for name in hists
-    }
-
-
-def test_metrics_are_declared_once_with_units_in_their_names() -> None:
-    assert len(metrics.BY_NAME) == len(metrics.METRICS)
-    for metric in metrics.METRICS:
-        assert (metric.unit == "ns") == metric.name.endswith("_ns"), metric.name
-        assert (metric.unit == "1/s") == metric.name.endswith("_rate"), metric.name
-        assert metric.help and not metric.help.endswith(".")
-        assert metric.kind != "counter" or metric.merge == "add"
