@@ -4,7 +4,6 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	&& echo $$python && break; done)
 BIN := .venv/bin
 STAMP := .venv/.installed
-TEST := $(BIN)/python -m pytest -m "not slow"
 # What counts the branches of the parser. The fuzz test would take four times as long, and adds none.
 WIRE := $(filter-out %_fuzz.py,$(wildcard tests/unit/test_wire_*.py))
 
@@ -28,19 +27,19 @@ $(STAMP): pyproject.toml requirements-dev.lock
 run: $(STAMP) ## The main job: start a real Triton, measure the super-resolution model, print the table
 	$(BIN)/locust -f locustfiles/sr.py --headless
 
-test: $(STAMP) ## The tests (a quarter of an hour)
-	$(TEST)
+test: $(STAMP) ## The tests (a quarter of an hour), the parser's with their coverage of it
+	$(BIN)/python -m pytest -m "not slow" $(WIRE) --cov=triton_users.wire --cov-fail-under=95
+	$(BIN)/python -m pytest -m "not slow" $(WIRE:%=--ignore=%) --durations=15
 
 test-full: $(STAMP) ## All tests, the slow suites and the other Pythons too
 	$(BIN)/python -m pytest -o faulthandler_timeout=1800
 
-check: $(STAMP) ## Format, lint, strict types, architecture, the parser's coverage, tests: what CI runs
+check: $(STAMP) ## Format, lint, strict types, architecture, tests: what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(TEST) $(WIRE) --cov=triton_users.wire --cov-fail-under=95
-	$(TEST) $(WIRE:%=--ignore=%) --durations=15
+	$(MAKE) --no-print-directory test
 
 bench: $(STAMP) ## Compare with Perf Analyzer, h2load and tritonclient in one run (three quarters of an hour); then what workers, agent and feed cost
 	$(BIN)/python -m benchmarks

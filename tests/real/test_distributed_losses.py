@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.conftest import started
-from tests.real.cluster import CRASHED, QUICK, Cluster, ServerRate, killed
+from tests.real.cluster import QUICK, Cluster, ServerRate, killed, play
 from tests.real.locust_process import ROOT, LocustProcess
 from triton_users import demo
 from triton_users.run.roster import AHEAD_NS, SILENT_NS
@@ -35,7 +35,6 @@ MODEL = ("-m", "identity_16")
 @contextmanager
 def server_in(folder: Path) -> Iterator[EmbeddedTriton]:
     """Of the test's own: killed clients can crash it."""
-    folder.mkdir(exist_ok=True)
     server = started(demo.build(folder / "models", ["identity_16"], {}), folder / "server.log")
     try:
         yield server
@@ -47,28 +46,6 @@ def server_in(folder: Path) -> Iterator[EmbeddedTriton]:
 def triton(usable_triton: None, tmp_path: Path) -> Iterator[EmbeddedTriton]:
     with server_in(tmp_path) as server:
         yield server
-
-
-Play = Callable[[Callable[[EmbeddedTriton, Path], None]], None]
-
-
-@pytest.fixture
-def play(usable_triton: None, tmp_path: Path) -> Play:
-    """Plays what needs a server that outlives killed clients. Where it fails and the server's log shows that
-    their death has crashed it, which is Triton's fault, it is played once more; that counts."""
-
-    def twice_at_most(history: Callable[[EmbeddedTriton, Path], None]) -> None:
-        with server_in(tmp_path / "first") as server:
-            try:
-                history(server, tmp_path / "first")
-                return
-            except AssertionError:
-                if not any(mark in server.log.read_text(errors="replace") for mark in CRASHED):
-                    raise
-        with server_in(tmp_path / "second") as server:
-            history(server, tmp_path / "second")
-
-    return twice_at_most
 
 
 def at_rate(
@@ -137,19 +114,19 @@ def hold_gaps(row: dict[str, Any], count: int, died: float, ahead_s: float) -> N
         assert died < t0 + gap["until_ns"] / NS_PER_S <= died + ahead_s + SLACK_S, row
 
 
-def test_one_of_four_is_killed(play: Play) -> None:
-    play(partial(kill_of, number=1, pause_s=0.3))
+def test_one_of_four_is_killed(usable_triton: None, tmp_path: Path) -> None:
+    play(server_in, partial(kill_of, number=1, pause_s=0.3), tmp_path)
 
 
 @pytest.mark.slow
-def test_two_of_four_are_killed(play: Play) -> None:
-    play(partial(kill_of, number=0, pause_s=0.8, count=2))
+def test_two_of_four_are_killed(usable_triton: None, tmp_path: Path) -> None:
+    play(server_in, partial(kill_of, number=0, pause_s=0.8, count=2), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tenth", range(10))
-def test_ten_kills_at_random_instants(tenth: int, play: Play) -> None:
-    play(partial(kill_of, number=tenth % 4, pause_s=tenth * 0.137))
+def test_ten_kills_at_random_instants(tenth: int, usable_triton: None, tmp_path: Path) -> None:
+    play(server_in, partial(kill_of, number=tenth % 4, pause_s=tenth * 0.137), tmp_path)
 
 
 @pytest.mark.slow
@@ -231,9 +208,9 @@ def kill_master(server: EmbeddedTriton, folder: Path) -> None:
             worker.gone()
 
 
-def test_the_master_is_killed(play: Play) -> None:
+def test_the_master_is_killed(usable_triton: None, tmp_path: Path) -> None:
     """All load stops, workers end by themselves with a line, and none of them joins the next run."""
-    play(kill_master)
+    play(server_in, kill_master, tmp_path)
 
 
 @pytest.mark.slow
