@@ -33,8 +33,17 @@ def test_it_goes_on_over_a_cut(unanswered: Unanswered) -> None:
     assert looks(unanswered, (400, 8, True), (500, 8, True)) is None
 
 
-def test_nothing_in_flight_is_no_wait(unanswered: Unanswered) -> None:
-    assert looks(unanswered, (100, 0, True), (200, 0, False), (300, 1, False), (400, 1, False)) == (300, 400)
+@pytest.mark.parametrize("few", [0, 1])
+def test_it_takes_several_in_flight(unanswered: Unanswered, few: int) -> None:
+    """A single one may be slow by itself."""
+    seen = [(100, few, True), (200, few, False), (300, 2, False), (400, 2, False)]
+    assert looks(unanswered, *seen) == (300, 400)
+
+
+def test_the_last_answers_do_not_count(unanswered: Unanswered) -> None:
+    assert looks(unanswered, (100, 8, True), (200, 8, False)) == (100, 200)
+    unanswered.stop()
+    assert looks(unanswered, (300, 8, False), (400, 8, False)) is None
 
 
 def test_what_a_frozen_generator_missed_does_not_count(unanswered: Unanswered) -> None:

@@ -1,4 +1,4 @@
-"""Before a run: workers that Locust knows and that never introduce themselves, or do not stay."""
+"""Before a run's load: workers that never introduce themselves, or do not stay; how long a request takes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from triton_users.run.master import Run
 from triton_users.run.record import Record
 from triton_users.run.voice import Voice
 from triton_users.run.workers import Workers
+from triton_users.step import Step
 from triton_users.units import NS_PER_MS
 
 HELLO = p.Hello("1.0", "f", "d", "here", 1, "127.0.0.1")
@@ -49,6 +50,30 @@ def test_others_are_too_few(run: Run) -> None:
     run.needed = 3
     assert not run._gathered()
     assert run.refusal == "2 of 3 workers are ready (not host_7f3e): see the workers' logs"
+
+
+def test_a_stop_ends_the_question_how_long_a_request_takes(run: Run) -> None:
+    """While the server does not answer; what was known is nothing, and no fault."""
+    run.probe = lambda step: gevent.sleep(60)
+    step: Any = None
+    gevent.spawn_later(0.1, run.stop, "the user")
+    with gevent.Timeout(5):
+        assert run._probed(step) is None
+
+
+def test_a_long_question_is_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(master, "TELL_NS", 50 * NS_PER_MS)
+
+    def probe(step: Step) -> int:
+        gevent.sleep(0.3)
+        return 300 * NS_PER_MS
+
+    run.probe = probe
+    step: Any = None
+    assert run._probed(step) == 300 * NS_PER_MS
+    assert capsys.readouterr().out.count("one request alone comes first") == 1
 
 
 def test_workers_that_do_not_stay_are_missed() -> None:

@@ -16,6 +16,7 @@ from triton_users.net import RpcError
 from triton_users.options.settings import Settings
 from triton_users.plan.flows import Source
 from triton_users.plan.steps import Point, build_step
+from triton_users.run import probe as probe_module
 from triton_users.run.probe import Probe
 from triton_users.step import Step
 from triton_users.units import NS_PER_MS, NS_PER_S
@@ -72,10 +73,22 @@ def test_a_model_that_warms_up_is_asked_again() -> None:
     assert len(server.asked) == 2
 
 
-@pytest.mark.parametrize("error", [RpcError("UNAVAILABLE", "gone"), None])
-def test_what_cannot_be_known_is_left_to_the_step(error: Exception | None) -> None:
+@pytest.mark.parametrize("error", [RpcError("UNAVAILABLE", "gone"), ZeroDivisionError(), None])
+def test_what_cannot_be_known_is_left_to_the_step(
+    error: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe_module, "LIMIT_NS", NS_PER_S // 10)
     server = Server(1 if error else 10_000, error=error)
-    assert probed(server, step(1), drain_ns=NS_PER_S // 10) is None
+    assert probed(server, step(1)) is None
+
+
+def test_an_answer_is_known_though_the_next_one_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_module, "LIMIT_NS", NS_PER_S)
+    server = Server(700, 10_000)
+    found = probed(server, step(1))
+    assert found is not None and 700 <= found / NS_PER_MS < 1000
+    first, second = (one.raw_input_contents for one in server.asked)
+    assert first != second  # a cache would answer the same one
 
 
 def test_what_users_own_tasks_send_is_not_known() -> None:

@@ -27,6 +27,7 @@ class Server:
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self.channel = SimpleNamespace(given_up=0)
         self.deaths: list[str] = []
         self.ask: Any = SimpleNamespace(
             statistics=self.statistics, config=lambda name: model_config_pb2.ModelConfig()
@@ -64,6 +65,17 @@ def seen(
 def test_a_server_that_stayed() -> None:
     assert seen(7, 7 + OURS) == (OURS, True, None, None)
     assert seen(7, 8 + OURS) == (OURS + 1, False, None, None)
+
+
+def test_a_request_given_up_before_the_step_may_be_counted_in_it() -> None:
+    server: Any = Server(7)
+    server.channel.given_up = 1
+    view = ServerView(server, RESULT.step)
+    view.before()
+    server.count = 7 + OURS + 1
+    _, audits = view.after(RESULT, 0, Settings())
+    assert audits[SMALL.model].equal is None
+    assert audits[SMALL.model].skipped == "a request from before the step was still open"
 
 
 def test_connections_lost_are_no_restart() -> None:

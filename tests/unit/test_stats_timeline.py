@@ -180,12 +180,29 @@ def test_the_result_adds_up_the_measured_trials() -> None:
     assert second.send_lag_p99_ns == 3000
 
 
-def test_the_longest_wait_for_an_answer_is_that_of_any_worker() -> None:
+Span = tuple[int, int]
+
+
+@pytest.mark.parametrize(
+    ("found", "common"),
+    [
+        ([(0, None), (0, (5, 9)), (0, (2, 8))], (2, 8)),
+        ([(0, (5, 9)), (1, (2, 8)), (1, (3, 9))], (5, 8)),
+        ([(0, (5, 9)), (1, None)], None),  # the other had answers all the time
+        ([(0, (5, 9)), (1, (9, 20))], None),
+        ([(0, None)], None),
+        ([], None),
+    ],
+)
+def test_a_server_stands_still_for_all_of_its_workers(
+    found: list[tuple[int, Span | None]], common: Span | None
+) -> None:
+    """What the longest waits of each for any answer have in common."""
     timeline = Timeline()
-    found = [(0, None), (0, (5, 9)), (1, (2, 8)), (1, (3, 9))]
     for seq, (worker, span) in enumerate(found):
         timeline.add(replace(window(worker, seq, 0, some(0)), unanswered_ns=span))
-    assert timeline.close(STEP, 0).unanswered_ns == (2, 8)
+    timeline.add(replace(window(7, 0, 0, {}), unanswered_ns=None))  # had nothing to send
+    assert timeline.close(STEP, 0).unanswered_ns == common
 
 
 def test_a_step_of_which_nothing_came_has_an_empty_result() -> None:

@@ -81,6 +81,7 @@ class Engine:
         for lane in self._lanes:
             lane.stop(now)
         self._recorder.stop(now)
+        self._unanswered.stop()
         return now - self._zero
 
     def finish(self, drain_ns: int) -> None:

@@ -1,6 +1,9 @@
-"""How long requests were in flight and none of them ended: the sign of a server that stands still."""
+"""How long several requests were in flight and none of them ended: the sign of a server that stands still."""
 
 from __future__ import annotations
+
+SEVERAL = 2
+"""A single request that nothing answers may be a slow one."""
 
 MAX_LOOKS_APART = 2
 """In intervals of looking; further apart, the generator itself stood still, and saw nothing."""
@@ -17,15 +20,21 @@ class Unanswered:
         """Nothing is in flight. What is before ``from_ns`` does not count."""
         self._looked_at = now
         self._from, self._since = from_ns, max(now, from_ns)
-        self._waited = False
+        self._waited, self._over = False, False
         self._longest: tuple[int, int] | None = None
+
+    def stop(self) -> None:
+        """Nothing more is sent: how long the last answers take is no sign of anything."""
+        self._over = True
 
     def look(self, now: int, in_flight: int, ended: bool) -> None:
         """``ended``: a request did, since the last look."""
+        if self._over:
+            return
         missed = now - self._looked_at > self._max_apart_ns
         if ended or missed or not self._waited:
             self._since = max(now, self._from)
-        self._looked_at, self._waited = now, in_flight > 0
+        self._looked_at, self._waited = now, in_flight >= SEVERAL
         longest = self._longest
         if now > self._since and (longest is None or now - self._since > longest[1] - longest[0]):
             self._longest = self._since, now

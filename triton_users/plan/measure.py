@@ -25,7 +25,7 @@ Measure = Callable[[Step], Result]
 """Runs one step to its end. Raises Stopped when the run is to end before."""
 
 
-Probe = Callable[[Step], int | None]
+LatencyOf = Callable[[Step], int | None]
 """What one request of a step takes, in ns, where no step has told yet; None where that cannot be known."""
 
 

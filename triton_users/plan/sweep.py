@@ -8,7 +8,7 @@ from typing import cast
 
 from triton_users.options.settings import Settings
 from triton_users.plan.flows import Batches, Source
-from triton_users.plan.measure import Measure, Probe, Result, Stopped
+from triton_users.plan.measure import LatencyOf, Measure, Result, Stopped
 from triton_users.plan.steps import Point, build_step, points, step_name, warm_up_ns
 from triton_users.units import NS_PER_S
 
@@ -47,7 +47,7 @@ def sweep(
     settings: Settings,
     sources: Sequence[Source],
     skipped: Callable[[str], None] = lambda _: None,
-    probe: Probe = lambda _: None,
+    probe: LatencyOf = lambda _: None,
 ) -> list[Result]:
     """Measures every point and returns the results in order, what a stop left of the last one included.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from gevent.event import Event
 from triton_users.clock import now_ns
 from triton_users.options.settings import Settings
 from triton_users.plan.flows import Source
-from triton_users.plan.measure import Probe, Stopped
+from triton_users.plan.measure import LatencyOf, Stopped
 from triton_users.plan.sweep import sweep
 from triton_users.report.outcome import RunOutcome, ServerInfo, StepOutcome
 from triton_users.run import protocol as p
@@ -29,6 +30,8 @@ from triton_users.verdict.verdict import DOUBTFUL, INVALID, Reason, combine
 
 GATHER_NS = 15 * NS_PER_S
 """How long workers that Locust knows have to introduce themselves."""
+TELL_NS = 2 * NS_PER_S
+"""After so long it is said what is waited for."""
 
 
 @dataclass(slots=True)
@@ -59,7 +62,7 @@ class Run:
     planned_steps: int
     raised: Callable[[], int]
     """How many exceptions the users' tasks have raised so far."""
-    probe: Probe
+    probe: LatencyOf
     placement: Placement = field(default_factory=Placement)
     outcomes: list[StepOutcome] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
@@ -241,10 +244,18 @@ class Run:
     def _probed(self, step: Step) -> int | None:
         """What a request alone takes, before the load; until the answer workers hear of the master."""
         asked = gevent.spawn(self.probe, step)
+        tell_at = now_ns() + TELL_NS
         while not asked.ready() and not self._stopping():
             self.talk.listen(0.02)
-        asked.kill()
-        return asked.value if asked.successful() else None
+            self.record.diary.look()
+            if tell_at <= now_ns():
+                self.record.voice.say("one request alone comes first: its latency tells how long to warm up")
+                tell_at = sys.maxsize
+        if not asked.ready():
+            asked.kill()
+            return None
+        latency: int | None = asked.value
+        return latency
 
     def _started(self, t0_ns: int) -> None:
         self._load_from_ns = self._load_from_ns or t0_ns

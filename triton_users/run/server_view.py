@@ -33,6 +33,8 @@ class ServerView:
         self._before: Snapshot | None = None
         self._problem: str | None = None
         self._connections_lost = 0
+        self._late = False
+        """A request that was given up before the step is answered in it."""
         self.versions: dict[str, str] = {}
 
     @property
@@ -52,6 +54,7 @@ class ServerView:
         return None
 
     def before(self) -> None:
+        self._late = bool(self._target.channel.given_up)
         self._before = self._snapshot()
 
     def _snapshot(self) -> Snapshot | None:
@@ -74,6 +77,8 @@ class ServerView:
             skipped = "connections were lost"
         elif settings.request_timeout_ns is not None:
             skipped = "requests had deadlines"
+        elif self._late:
+            skipped = "a request from before the step was still open"
         deadline = now_ns() + REREAD_NS
         while True:
             splits, audits = self._compare(ours, skipped)

@@ -103,6 +103,7 @@ class StepRun:
         deadline = now_ns() + most_ns
         while not there():
             self.talk.listen(0.02)
+            self._watch()
             if self.stopping():
                 raise Stopped
             if now_ns() > deadline:

@@ -61,8 +61,8 @@ class StepResult:
     """``t0_ns`` and the trials' times are on the run's axis. ``totals`` and ``whole`` are the sums over the
     measured trials, by (flow, class) and of all; ``unmeasured`` is what arrived before them, and after them,
     when a task that has begun goes on to its end. ``lost`` counts arrivals of the measured trials.
-    ``unanswered_ns`` is the longest time, from when to when, in which a worker had requests in flight and
-    none ended, without the warm-up.
+    ``unanswered_ns`` is the longest time, from when to when, in which several requests were in flight at each
+    worker and none ended, without the warm-up.
     """
 
     step: Step

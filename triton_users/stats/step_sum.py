@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import fsum
 
 from triton_users.stats.histogram import percentile
@@ -63,13 +63,15 @@ class StepSum:
     def __init__(self) -> None:
         self._series: dict[Key, SeriesSum] = {}
         self._messages = Messages()
-        self._unanswered: tuple[int, int] | None = None
+        self._unanswered: dict[int, tuple[int, int] | None] = {}
         self.workers: dict[int, WorkerSum] = {}
 
     def add(self, window: Window) -> None:
         self.extend(window.series)
         self._messages.extend(window.messages)
-        self._unanswered = max(self._unanswered, window.unanswered_ns, key=_rank)
+        if window.series:
+            longest = self._unanswered.get(window.worker)
+            self._unanswered[window.worker] = max(longest, window.unanswered_ns, key=_rank)
         self.workers.setdefault(window.worker, WorkerSum()).add(window)
 
     def extend(self, series: Mapping[Key, Series]) -> None:
@@ -110,8 +112,18 @@ class StepSum:
                 for w in sorted({*self.workers, *missing, *hosts})
             ),
             messages=self._messages.listed(),
-            unanswered_ns=self._unanswered,
+            unanswered_ns=_common(self._unanswered.values()),
         )
+
+
+def _common(spans: Iterable[tuple[int, int] | None]) -> tuple[int, int] | None:
+    """What all of the workers' longest times have in common; None for nothing."""
+    known = list(spans)
+    if not known or None in known:
+        return None
+    from_ns = max(span[0] for span in known if span is not None)
+    until_ns = min(span[1] for span in known if span is not None)
+    return (from_ns, until_ns) if from_ns < until_ns else None
 
 
 def _rank(span: tuple[int, int] | None) -> tuple[int, int]:

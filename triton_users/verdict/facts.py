@@ -17,11 +17,11 @@ class Facts:
     ``audit_*``: our count and the server's, both None where the audit was skipped; ``audit_counts``: of what.
     ``server_ended``: what became of the server during the step ("died: …", "restarted"), None if nothing.
     ``absent`` says whose requests were lost, a phrase each; ``silent`` names the workers whose last word on
-    the step, or a window of it, never came; ``unanswered_ns``: from when to when of the step a worker had
-    requests in flight and none ended, the longest such time; ``slowest_p50_ns``: the median service latency
-    of the slowest class; ``clocks``: worker -> uncertainty (ns) of its clock against the master's; ``slots``:
-    those of a closed loop that were asked for; ``slots_off``: how many seconds had not as many,
-    ``slots_off_in``: which of the run, a phrase for each stretch.
+    the step, or a window of it, never came; ``unanswered_ns``: from when to when of the step each worker
+    had several requests in flight and none ended, the longest such time; ``slowest_p50_ns``: the median
+    service latency of the slowest class; ``clocks``: worker -> uncertainty (ns) of its clock against the
+    master's; ``slots``: those of a closed loop that were asked for; ``slots_off``: how many seconds had not
+    as many, ``slots_off_in``: which of the run, a phrase for each stretch.
     ``generator_cpu``: worker -> share of one processor, the mean over the step; ``generator_lag_ns``: worker
     -> p99 of its send lag; ``windows_missing``: worker -> how many of its windows never came.
     """
