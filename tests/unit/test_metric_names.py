@@ -20,6 +20,7 @@ from triton_users.run.master import Run
 from triton_users.sinks.points_schema import HISTOGRAMS
 from triton_users.stats import window
 from triton_users.web import live, tab
+from triton_users.web.workers import Workers
 
 ROOT = Path(__file__).parents[2] / "triton_users"
 SHOWN_BY = sorted(path for room in ("report", "web") for path in (ROOT / room).glob("*.py"))
@@ -76,6 +77,10 @@ def test_what_the_web_ui_shows_are_metrics() -> None:
     named = re.findall(r"\b(?:last|total)\.([a-z0-9_]+)|\[\"([a-z0-9_]+_(?:rate|ns))\"", page)
     assert len(named) > 10
     assert {either or other for either, other in named} - told == set()
+    workers = Workers()
+    workers.add(second())
+    named = re.findall(r"\bone\.([a-z0-9_]+)", page[page.index("function workers(") :].partition("\n}\n")[0])
+    assert set(named) == workers.figures()[0].keys() != set()
 
 
 def test_nothing_that_shows_results_has_a_name_of_its_own() -> None:

@@ -81,6 +81,13 @@ def test_a_silent_worker_keeps_its_sums_and_has_no_figures_of_now() -> None:
     assert (silent["requests"], silent["address"], alive["share"]) == (99, "198.18.0.0", 1.0)
 
 
+def test_a_closed_loop_has_no_send_lag() -> None:
+    workers = Workers()
+    for flows, lag_ns in (([], None), (["Poisson"], 80_000), ([], None)):
+        workers.add(line(0, window(0, 0, 100)) | {"open_loop": flows})
+        assert workers.figures()[0]["send_lag_p99_ns"] == lag_ns
+
+
 def test_of_many_the_busiest() -> None:
     workers = Workers()
     workers.add(line(0, *(window(n, 0, 1, cpu_ratio=n / 1000) for n in range(SHOWN + 5))))

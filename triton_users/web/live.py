@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from triton_users.run.master import Run
+from triton_users.sinks.events import OPEN_LOOP
 from triton_users.stats.histogram import merge, percentile
 from triton_users.stats.lines import Line, line_series
 from triton_users.stats.window import LATENCY, SEND_LAG, SERVICE_LATENCY, Series
@@ -31,7 +32,7 @@ COUNTS = ("scheduled", "ok", "failed", "dropped", "lost", "late")
 @dataclass(frozen=True, slots=True)
 class Second:
     """One merged second of a step. ``rates`` are per second, ``latencies`` in ns; what was not measured, and
-    the offered rate and send lag of a closed loop, is None. ``cpu``: each worker's share of one processor."""
+    the offered rate and send lag of a closed loop, is None."""
 
     step: int
     second: int
@@ -40,7 +41,6 @@ class Second:
     latencies: Mapping[str, int | None]
     counts: Mapping[str, int]
     in_flight: int
-    cpu: Mapping[int, float]
 
     def as_json(self, number: int) -> dict[str, Any]:
         """``number`` tells a page which seconds it has not seen."""
@@ -53,18 +53,7 @@ class Second:
             **self.latencies,
             **self.counts,
             "in_flight": self.in_flight,
-            "cpu_ratio": {str(worker): ratio for worker, ratio in sorted(self.cpu.items())},
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """What a line does not tell of its step: whether it has an offered rate, whether the run has a latency
-    budget, and when (run's axis) its load began: a step's first second begins before."""
-
-    open_loop: bool
-    budget: bool
-    t0_ns: int
 
 
 @dataclass(slots=True)
@@ -76,10 +65,14 @@ class Live:
     workers: Workers = field(default_factory=Workers)
     total: dict[str, int] = field(default_factory=dict)
     """Counts of the step so far, warm-up included."""
+    cpu: dict[int, float] = field(default_factory=dict)
+    """Each worker's share of one processor in the last second; of those before it nobody asks."""
     _seconds: dict[tuple[int, int], Second] = field(default_factory=dict)
     _shown: deque[tuple[int, tuple[int, int]]] = field(default_factory=deque)
     _number: int = 0
     _step: int = -1
+    _t0s_ns: dict[int, int] = field(default_factory=dict)
+    """When (run's axis) each step's load began: its first second begins before."""
     _folder_before: Path | None = None
 
     def follow(self, run: Run) -> None:
@@ -88,6 +81,7 @@ class Live:
         self.run = run
         self.total = dict.fromkeys(COUNTS, 0)
         self._seconds, self._shown, self._step = {}, deque(), -1
+        self.cpu, self._t0s_ns = {}, {}
         self.workers = Workers()
         run.record.listen(self.add)
         self.samples = Samples()
@@ -115,8 +109,11 @@ class Live:
         ]
 
     def add(self, line: Line) -> None:
-        """Take a merged line; a later revision replaces its second."""
-        second = _second(line, self._frame(line["step"]))
+        """Take a merged line; a later revision replaces its second, also one of a step that is over."""
+        assert self.run is not None
+        self._note_t0(self.run)
+        budget = self.run.settings.latency_threshold_ns is not None
+        second = _second(line, self._t0s_ns.get(line["step"], 0), budget=budget)
         place = (second.step, second.second)
         before = self._seconds.get(place)
         if second.step > self._step:
@@ -126,6 +123,8 @@ class Live:
             for name, count in second.counts.items():
                 self.total[name] += count - (before.counts[name] if before else 0)
         self._seconds[place] = second
+        if self.last is second:
+            self.cpu = {one["worker"]: one["cpu_ratio"] for one in line["generators"]}
         self.workers.add(line)
         self._number += 1
         self._shown.append((self._number, place))
@@ -134,19 +133,16 @@ class Live:
             if all(oldest != place for _, place in self._shown):
                 del self._seconds[oldest]
 
-    def _frame(self, step: int) -> _Frame:
-        assert self.run is not None
-        budget = self.run.settings.latency_threshold_ns is not None
-        position = self.run.record.position
-        if position is None or position.step.index != step:
-            return _Frame(False, budget, 0)
-        t0_ns = position.t0_ns - self.run.zero_ns if position.t0_ns is not None else 0
-        return _Frame(position.step.open_loop, budget, t0_ns)
+    def _note_t0(self, run: Run) -> None:
+        position = run.record.position
+        if position is not None and position.t0_ns is not None:
+            self._t0s_ns[position.step.index] = position.t0_ns - run.zero_ns
 
 
-def _second(line: Line, frame: _Frame) -> Second:
+def _second(line: Line, t0_ns: int, *, budget: bool) -> Second:
     series = list(line_series(line).values())
-    length_ns = line["end_ns"] - max(line["start_ns"], frame.t0_ns)
+    open_loop = bool(line.get(OPEN_LOOP))
+    length_ns = line["end_ns"] - max(line["start_ns"], t0_ns)
 
     def rate(count: int, known: bool = True) -> float | None:
         return count * NS_PER_S / length_ns if known and length_ns >= SHORT_NS else None
@@ -159,19 +155,18 @@ def _second(line: Line, frame: _Frame) -> Second:
         second=line["second"],
         end_ns=line["end_ns"],
         rates={
-            "request_rate": rate(counts["scheduled"], frame.open_loop),
+            "request_rate": rate(counts["scheduled"], open_loop),
             "achieved_request_rate": rate(sum(one.completed for one in series)),
-            "goodput_rate": rate(sum(one.good for one in series), frame.budget),
+            "goodput_rate": rate(sum(one.good for one in series), budget),
             "inference_rate": rate(sum(one.completed_inferences for one in series)),
         },
         latencies={
             **_percentiles("latency", _merged(series, LATENCY), (50, 90, 99)),
             **_percentiles("service_latency", _merged(series, SERVICE_LATENCY), (50, 99)),
-            **(send_lag if frame.open_loop else dict.fromkeys(send_lag)),
+            **(send_lag if open_loop else dict.fromkeys(send_lag)),
         },
         counts=counts,
         in_flight=line["in_flight"],
-        cpu={one["worker"]: one["cpu_ratio"] for one in line["generators"]},
     )
 
 

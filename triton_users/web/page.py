@@ -69,6 +69,7 @@ def state(session: Session, live: Live, after: int) -> dict[str, Any]:
         "phase": phase,
         "latency_threshold_ns": budget_ns,
         "last": last.as_json(0) if last is not None else None,
+        "cpu_ratio": max(live.cpu.values(), default=None),
         "total": live.total,
         "samples": live.samples.figures(),
         "workers": live.workers.figures(),

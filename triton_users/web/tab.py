@@ -87,12 +87,12 @@ def rows(live: Live) -> list[dict[str, str]]:
     step, phase_text = where(live)
     last = live.last
     found = [_row("Step", step), _row("Phase", phase_text)]
-    found += _measured(last, live.total) if last is not None else []
+    found += _measured(last, live.total, live.cpu) if last is not None else []
     found += [_row(title, text) for title, text in live.samples.figures()]
     return [*found, _row("Plots and results", "linked in the tab Download Data")]
 
 
-def _measured(last: Second, total: dict[str, int]) -> list[dict[str, str]]:
+def _measured(last: Second, total: dict[str, int], cpu: dict[int, float]) -> list[dict[str, str]]:
     rates = [(title, last.rates[name]) for title, name in RATES]
     latencies = [(title, last.latencies[name]) for title, name in LATENCIES]
     return [
@@ -105,7 +105,7 @@ def _measured(last: Second, total: dict[str, int]) -> list[dict[str, str]]:
         ),
         *(
             _row(f"CPU of worker {worker}", units.format_percent(ratio))
-            for worker, ratio in sorted(last.cpu.items())
+            for worker, ratio in sorted(cpu.items())
         ),
     ]
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from triton_users.sinks.events import OPEN_LOOP
 from triton_users.stats.lines import Line
 from triton_users.stats.sequences import Sequences
 from triton_users.stats.timeline import HOLD_S
@@ -30,7 +31,8 @@ class _Seen:
 @dataclass(slots=True)
 class Workers:
     """Fed with the merged lines of one run. Sums are over the run so far, warm-ups included; missing are the
-    windows before its newest that have not come. A worker that is silent has no figures of now."""
+    windows before its newest that have not come. A worker that is silent has no figures of now, and a
+    closed loop no send lag."""
 
     _seen: dict[int, _Seen] = field(default_factory=dict)
     _windows: Sequences = field(default_factory=Sequences)
@@ -53,6 +55,8 @@ class Workers:
                 seen.newest = second, seq
                 seen.last = {name: window.get(name) for name in (*NOW, *STAYS)}
                 seen.last["share"] = scheduled[worker] / whole if whole else None
+                if line.get(OPEN_LOOP) == []:
+                    seen.last["send_lag_p99_ns"] = None
 
     def figures(self) -> list[dict[str, Any]]:
         """A row for each worker, in order of their numbers."""
