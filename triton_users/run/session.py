@@ -48,7 +48,7 @@ from triton_users.verdict.verdict import EXIT_INVALID, EXIT_NOTHING_MEASURED, ex
 LAST_CSV_S = CSV_STATS_INTERVAL_SEC * 1.2
 """Locust writes its CSV files in rounds, and closes them as they stand: so long until one has it all."""
 CLOSE_S = 120.0
-"""The longest that a stop waits for a run to close, beside its drain: for what is owed, and the results."""
+"""The longest that a stop waits for a run to close, beside its drains: for what is owed, and the results."""
 
 
 class Session:
@@ -263,7 +263,11 @@ class Session:
         """Have the run close, and wait until it has. Does nothing when none is under way."""
         if self.run is not None and self.running:
             self.run.stop(reason)
-            self.run.finished.wait(CLOSE_S + self.run.settings.drain_ns / NS_PER_S)
+            settings = self.run.settings
+            drains_ns = settings.drain_ns + (
+                settings.influx_drain_ns if settings.influx_url is not None else 0
+            )
+            self.run.finished.wait(CLOSE_S + drains_ns / NS_PER_S)
 
     def interrupt(self, name: str) -> None:
         """A signal: the run closes with what was measured; a second one does not wait for answers, and one
