@@ -62,6 +62,10 @@ def test_sums_over_steps_and_each_step_once() -> None:
     ]
 
 
+def test_a_closed_loop_has_no_column_of_send_lag() -> None:
+    assert "lag" not in shown(row("a", *(generator(n, send_lag_p99_ns=None) for n in range(2))))[0]
+
+
 def test_of_many_the_busiest() -> None:
     lines = shown(row("a", *(generator(n, cpu_ratio=n / 1000) for n in range(100))))
     assert len(lines) == 2 + MAX_SHOWN + 1

@@ -33,7 +33,7 @@ def worker_table(rows: Sequence[Row]) -> list[Text]:
         Column("clock", [_clock(worker) for worker in shown]),
         *(Column(HEADERS.get(n, n), [units.format_count(worker[n]) for worker in shown]) for n in names),
     ]
-    lines = render_grid(columns)
+    lines = render_grid([column for column in columns if any(column.cells)])  # a closed loop has no lag
     if len(workers) > len(shown):
         lines.append(Text(f"and {len(workers) - len(shown)} workers with less CPU: see summary.json", "dim"))
     return lines
