@@ -85,6 +85,14 @@ def following(influx: Influx, folder: ResultsFolder) -> Iterator[FeedChild]:
     list(child.finish(0))
 
 
+def follows(folder: ResultsFolder) -> None:
+    """Wait until the feed reads the spool: from then on SIGTERM ends it in order."""
+    status, deadline = StatusFile(folder.path / "feed.status"), time.monotonic() + 20
+    while (found := status.read()) is None or not found.started:
+        assert time.monotonic() < deadline, (folder.path / "feed.log").read_text()
+        time.sleep(0.02)
+
+
 def lines_in(folder: ResultsFolder) -> int:
     return folder.windows.read_bytes().count(b"\n")
 
@@ -169,7 +177,7 @@ def test_a_frozen_database_is_waited_for_and_the_rest_left_to_a_replay(
     influx.freeze()
     child = FeedChild(folder, InfluxTarget(influx.url, BUCKET, drain_ns=2 * NS_PER_S))
     child.start()
-    time.sleep(1)
+    follows(folder)
     begun = now_ns()
     waits, said = child.finish(lines_in(folder))
     assert now_ns() - begun < 10 * NS_PER_S

@@ -96,7 +96,8 @@ def steady(run: LocustProcess) -> None:
 
 def undisturbed(run: LocustProcess, since_ns: int, until_ns: int) -> None:
     """The whole seconds of an outage (wall clock) are as those before it, but for what the machine itself
-    does: it takes 40 ms away now and then, and seldom from more than half of the seconds."""
+    does: it takes 40 ms away now and then, and seldom from more than half of the seconds. Whoever waits for
+    the database misses half a second and more."""
     zero = json.loads((run.folder / "run.json").read_text())["zero_wall_ns"]
     before: list[Counter[str]] = []
     during: list[Counter[str]] = []
@@ -112,7 +113,7 @@ def undisturbed(run: LocustProcess, since_ns: int, until_ns: int) -> None:
     assert mean(second["sent"] for second in during) == pytest.approx(RATE, rel=0.05), during
     assert median(second["late"] for second in during) <= usual["late"] + RATE / 20, (usual, during)
     lag = median(second["send_lag_p99_ns"] for second in during)
-    assert lag <= 2 * usual["send_lag_p99_ns"] + 20_000_000, (usual, during)
+    assert lag <= 2 * usual["send_lag_p99_ns"] + 100_000_000, (usual, during)
 
 
 def test_the_database_has_what_the_summary_has(

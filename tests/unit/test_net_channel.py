@@ -215,7 +215,7 @@ def test_requests_sent_again_keep_their_deadline(peer: Peer) -> None:
         at - ticket[1] - 300 * NS_PER_MS
         for (ticket, _, _), at in zip(log.failures, log.failed_at, strict=True)
     ]
-    assert max(lateness) < 100 * NS_PER_MS, lateness
+    assert max(lateness) < 180 * NS_PER_MS, lateness  # out of order they would be 200 ms late
     assert {status for _, status, _ in log.failures} == {int(Status.DEADLINE_EXCEEDED)}
 
 
