@@ -29,6 +29,7 @@ class Server:
     def __init__(self) -> None:
         self.answer: tuple[int, dict[str, str], bytes] | str = (204, {}, b"")
         self.owners: list[str] | None = None
+        self.buckets = True
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.released = threading.Event()
         outer = self
@@ -51,7 +52,8 @@ class Server:
                 outer.requests.append((self.path, dict(self.headers), b""))
                 name = parse_qs(urlsplit(self.path).query)["name"]
                 found = [_bucket(owner) for owner in outer.owners or () if name == ["load"]]
-                text = json.dumps({"links": {"self": self.path}, "buckets": found}).encode()
+                listed = {"buckets": found} if outer.buckets else {}
+                text = json.dumps({"links": {"self": self.path}} | listed).encode()
                 self._send(200, {"Content-Type": "application/json"}, text)
 
             def _send(self, status: int, headers: dict[str, str], text: bytes) -> None:
@@ -254,6 +256,15 @@ def test_where_that_cannot_be_told_the_option_is_named(server: Server, owners: l
         answer.reason.startswith('404, organization name "-" not found: give')
         and "--influx-org" in answer.reason
     )
+    writer.close()
+
+
+def test_an_answer_without_buckets_tells_no_organisation(server: Server) -> None:
+    """As of something between us and the database, which answers whatever is asked with 200."""
+    server.owners, server.buckets = ["0a1b2c3d4e5f6071"], False
+    writer = without_organisation(server)
+    answer = writer.write(["a x=1i 1"])
+    assert isinstance(answer, Unavailable) and "--influx-org" in answer.reason
     writer.close()
 
 

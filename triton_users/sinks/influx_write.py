@@ -97,7 +97,7 @@ class InfluxWriter:
             found = api.find_buckets(name=self._target.bucket).buckets  # type: ignore[no-untyped-call]
         except (ApiException, ValueError):  # refused, or not what the client expects
             return False
-        owners = {bucket.org_id for bucket in found}
+        owners = {bucket.org_id for bucket in found or ()}  # None: an answer from something between us
         if len(owners) == 1:
             (self._organisation,) = owners
         return len(owners) == 1
