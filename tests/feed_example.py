@@ -96,7 +96,7 @@ def lines_of(seconds: int) -> Iterator[Line]:
     for line in [*timeline.flush(), *timeline.add(late)]:
         yield line | {"name": "batch 1", "open_loop": ["ImageUser"]}
     owed = {Key("ImageUser", SMALL, trial): Series(scheduled=LOST, lost=LOST) for trial in (WARM_UP, 0, 1)}
-    yield lost_line(0, "batch 1", (seconds - 1) * NS_PER_S, owed)
+    yield lost_line(0, "batch 1", (seconds - 1) * NS_PER_S, owed, ["ImageUser"])
     for index, outcome in enumerate(run.steps):
         start = outcome.result.trials[0].start_ns
         rows = step_rows(run, outcome)

@@ -158,7 +158,7 @@ _SENSORS: tuple[Metric, ...] = (
 
 METRICS: tuple[Metric, ...] = (
     _count("scheduled", "Requests that the schedule asked for, counted from the schedule alone"),
-    _count("offered", "Scheduled requests of flows with a rate; a closed loop offers none"),
+    _count("offered", "Scheduled requests of flows with a rate; absent in closed loop"),
     _count("sent", "Requests handed to a connection"),
     _count("ok", "Requests answered with success"),
     _count("failed", "Requests answered by an error, without connection, or unanswered when the drain ended"),
@@ -168,7 +168,7 @@ METRICS: tuple[Metric, ...] = (
     _count("inferences", "Inferences in the requests answered with success"),
     _count("completed", "Requests answered with success, by the time of the answer"),
     _count("completed_inferences", "Inferences in the completed requests"),
-    _count("good", "Completed requests within the latency budget"),
+    _count("good", "Completed requests within the latency budget; absent without one"),
     _rate("request_rate", "Requests per second that the schedule offers"),
     _rate("achieved_request_rate", "Successful requests per second of the measured trials"),
     _rate("inference_rate", "Inferences per second of the measured trials"),
@@ -191,7 +191,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("loop_stalls", "1", "counter", "add", "generator", "Stalls of the generator's loop"),
     Metric("gc_collections", "1", "counter", "add", "generator", "Garbage collections in the generator"),
     Metric(
-        "send_lag_p99_ns", "ns", "gauge", "max", "generator", "99th percentile of the generator's send lag"
+        "send_lag_p99_ns",
+        "ns",
+        "gauge",
+        "max",
+        "generator",
+        "99th percentile of the generator's send lag; absent in closed loop",
     ),
     Metric("windows", "1", "counter", "add", "generator", "Windows received from the generator"),
     Metric(

@@ -119,6 +119,9 @@ def fields_of(measurement: str, line: Line, *, budget: bool = True) -> dict[str,
     return found
 
 
+OWED = {Key("ImageUser", SMALL, 0): Series(scheduled=1, lost=1)}
+
+
 def test_a_closed_loop_offers_no_rate_and_has_no_send_lag() -> None:
     (line,) = Timeline().add(window_of(0, 1))
     other = [one | {"flow": "Other"} for one in line["series"]]
@@ -130,11 +133,14 @@ def test_a_closed_loop_offers_no_rate_and_has_no_send_lag() -> None:
     assert "send_lag_p99_ns" in fields_of("worker", mixed | {"open_loop": ["Other"]})["0"]
     assert "send_lag_p99_ns" not in fields_of("worker", line | {"open_loop": []})["0"]
     assert of_rate <= fields_of("window", dict(line))["ImageUser"]  # a spool that does not tell
+    for flows in ([], ["ImageUser"]):
+        lost = fields_of("window", lost_line(0, "a", NS_PER_S, OWED, flows))["ImageUser"]
+        assert ("offered" in lost) == bool(flows) and "lost" in lost
 
 
 def test_without_a_latency_budget_there_is_no_goodput() -> None:
     (line,) = Timeline().add(window_of(0, 1))
-    owed = lost_line(0, "a", NS_PER_S, {Key("ImageUser", SMALL, 0): Series(scheduled=1, lost=1)})
+    owed = lost_line(0, "a", NS_PER_S, OWED, [])
     for made in (dict(line), owed):
         assert "good" in fields_of("window", made)["ImageUser"]
         assert "good" not in fields_of("window", made, budget=False)["ImageUser"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ from tests.feed_example import window_of
 from triton_users.options.settings import Settings
 from triton_users.run.record import Record
 from triton_users.run.voice import Voice
+from triton_users.stats.window import Key, Series
+from triton_users.step import CLOSED, POISSON, Flow, RequestClass, Step
 
 
 def test_a_window_is_acknowledged_when_its_second_is_on_disk(
@@ -37,3 +40,21 @@ def test_a_window_is_acknowledged_when_its_second_is_on_disk(
     assert told == [(0, 0), (0, 1), (0, 2), (0, 3)]
     assert record.folder.windows.read_text().count('"kind":"window"') == 4
     record.discard("enough")
+
+
+def test_seconds_and_what_was_lost_tell_which_flows_have_a_rate(tmp_path: Path) -> None:
+    classes = ((RequestClass("m", 1), 1.0),)
+    flows = Flow("a", "A", "m", CLOSED, None, 4, classes), Flow("b", "B", "m", POISSON, 10.0, None, classes)
+    step = Step(0, "s", flows, 0, 1000, 1)
+    record = Record(Settings(results=str(tmp_path)), "any.py", "run", 1, 0, Voice())
+    record.begin()
+    record.step(step, 1)
+    record.window(window_of(0, 0))
+    record.flush()
+    record.diary.step_lost(step, 1000, {Key("a", classes[0][0], 0): Series(scheduled=1, lost=1)})
+    spool = [json.loads(line) for line in record.folder.windows.read_text().splitlines()]
+    assert {line["kind"]: line["open_loop"] for line in spool if "open_loop" in line} == {
+        "window": ["b"],
+        "lost": ["b"],
+    }
+    record.discard("no more")

@@ -47,7 +47,7 @@ class Diary:
         step = self._steps.get(line["step"])
         line["name"] = "" if step is None else step.name
         if step is not None:
-            line[OPEN_LOOP] = [flow.name for flow in step.flows if flow.process != CLOSED]
+            line[OPEN_LOOP] = _open_loop(step)
         for generator in line["generators"]:
             peer = self._here.get(generator["worker"])
             if peer is not None and "clock_offset_ns" not in generator:
@@ -70,7 +70,7 @@ class Diary:
     def step_lost(self, step: Step, at_ns: int, series: Mapping[Key, Series]) -> None:
         """A step ended at ``at_ns``, with what no second of it tells."""
         if series:
-            self._spool.append(lost_line(step.index, step.name, at_ns, series))
+            self._spool.append(lost_line(step.index, step.name, at_ns, series, _open_loop(step)))
 
     def step_end(self, run: RunOutcome, outcome: StepOutcome, now_ns: int) -> None:
         """A step has been judged: its exact result, its reasons, and its span."""
@@ -148,3 +148,7 @@ class Diary:
         if self._feed is not None:
             for text in self._feed.finish(self._spool.written):
                 self._voice.say(text)
+
+
+def _open_loop(step: Step) -> list[str]:
+    return [flow.name for flow in step.flows if flow.process != CLOSED]

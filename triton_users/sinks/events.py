@@ -12,7 +12,8 @@ from triton_users.stats.window import Key, Series
 Line = dict[str, Any]
 
 OPEN_LOOP = "open_loop"
-"""In a merged second: those of the step's flows that have a rate. A line without it is of these alone."""
+"""In a merged second, and in what a step lost: those of the step's flows that have a rate. A line without
+it is of these alone."""
 
 INFO, DOUBTFUL, INVALID, ERROR = "info", "doubtful", "invalid", "error"
 
@@ -55,13 +56,16 @@ def step_line(index: int, name: str, start_ns: int, end_ns: int, rows: Sequence[
     }
 
 
-def lost_line(index: int, name: str, at_ns: int, series: Mapping[Key, Series]) -> Line:
+def lost_line(
+    index: int, name: str, at_ns: int, series: Mapping[Key, Series], open_loop: Sequence[str]
+) -> Line:
     """What no second of a step tells, known when it ends at ``at_ns`` of the run's axis: arrivals of workers
-    that fell silent, or granted to nobody."""
+    that fell silent, or granted to nobody. ``open_loop``: the step's flows that have a rate."""
     return {
         "kind": "lost",
         "step": index,
         "name": name,
         "at_ns": at_ns,
+        OPEN_LOOP: list(open_loop),
         "series": [series_to_json(key, one) for key, one in series.items()],
     }

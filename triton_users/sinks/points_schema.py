@@ -169,6 +169,9 @@ class; `model`, `batch` and `shape` the class of requests; `worker` a worker's n
 the histogram's precision). They add up over any time; those between two edges are the difference. All
 requests are `latency_count`.
 
+What does not exist is absent, not 0: `offered` and `send_lag_…` in closed loop, `good` without a latency
+budget.
+
 In InfluxQL put names in double quotes: `users` and `load`, for one, are words of its own.
 
 Tested on real ones: InfluxDB 1.8.10 and 2.7.12 take the same points from feed and replay, refuse wrong
