@@ -35,7 +35,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     for node in ("a", "b"):
         workers.hello(node, HELLO, 0, HELLO)
     record = Record(replace(Settings(), results=str(tmp_path)), "run", "r", 0, 0, Voice())
-    target: Any = SimpleNamespace(url="", unreachable_from=lambda host: None)
+    target: Any = SimpleNamespace(url="", embedded=True, unreachable_from=lambda host: None)
     placed, probe = (lambda users: True), (lambda step: None)
     yield Run("r", 0, Settings(), (), target, workers, record, placed, 2, now_ns(), 0, 1, lambda: 0, probe)
     record.discard("the test is over")
@@ -52,13 +52,21 @@ def test_others_are_too_few(run: Run) -> None:
     assert run.refusal == "2 of 3 workers are ready (not host_7f3e): see the workers' logs"
 
 
-def test_a_stop_ends_the_question_how_long_a_request_takes(run: Run) -> None:
-    """While the server does not answer; what was known is nothing, and no fault."""
+@pytest.mark.parametrize("way", ["embedded", "drained", "hurried"])
+def test_a_stop_ends_the_question_how_long_a_request_takes(run: Run, way: str) -> None:
+    """While the server does not answer: at once one of our own, else after a drain or at a second stop."""
     run.probe = lambda step: gevent.sleep(60)
+    run.target.embedded = way == "embedded"
+    run.settings = replace(run.settings, drain_ns=(300 if way == "drained" else 60_000) * NS_PER_MS)
     step: Any = None
     gevent.spawn_later(0.1, run.stop, "the user")
+    if way == "hurried":
+        gevent.spawn_later(0.3, run.hurry)
+    begun = now_ns()
     with gevent.Timeout(5):
         assert run._probed(step) is None
+    if way != "embedded":
+        assert now_ns() - begun > 290 * NS_PER_MS
 
 
 def test_a_long_question_is_told(

@@ -75,6 +75,7 @@ class Run:
     _took_part: set[int] = field(default_factory=set)
     _unacknowledged: set[tuple[int, int]] = field(default_factory=set)
     _stop: str | None = None
+    _hurried: bool = False
     _load_from_ns: int | None = None
 
     def __post_init__(self) -> None:
@@ -163,6 +164,7 @@ class Run:
 
     def hurry(self) -> None:
         """Do not wait any longer, for answers or for the database."""
+        self._hurried = True
         if self.talk.leading is not None:
             self.talk.leading.hurried = True
         self.record.diary.hurry_feed()
@@ -242,12 +244,16 @@ class Run:
         return outcome.result
 
     def _probed(self, step: Step) -> int | None:
-        """What a request alone takes, before the load; until the answer workers hear of the master."""
+        """What a request alone takes, before the load; until the answer workers hear of the master. A stop
+        waits for it as a drain does: a server may crash when a request is cancelled."""
         asked = gevent.spawn(self.probe, step)
-        tell_at = now_ns() + TELL_NS
-        while not asked.ready() and not self._stopping():
+        tell_at, leave_at = now_ns() + TELL_NS, sys.maxsize
+        patience_ns = 0 if self.target.embedded else self.settings.drain_ns
+        while not asked.ready() and not self._hurried and now_ns() < leave_at:
             self.talk.listen(0.02)
             self.record.diary.look()
+            if self._stopping():
+                leave_at = min(leave_at, now_ns() + patience_ns)
             if tell_at <= now_ns():
                 self.record.voice.say("one request alone comes first: its latency tells how long to warm up")
                 tell_at = sys.maxsize

@@ -309,7 +309,7 @@ class Session:
         if self.run is not None:
             self._finish(self.run)
         if self.target is not None:
-            self.target.close(0 if self.run is None else self.run.settings.drain_ns)
+            self.target.close()
         if self.run is not None and self.options.csv_prefix:
             gevent.sleep(LAST_CSV_S)
 

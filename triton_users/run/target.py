@@ -24,6 +24,7 @@ Tell = Callable[[str], None]
 PROBE_NS = NS_PER_S
 ASK_NS = 2 * NS_PER_S
 AGAIN_S = 0.1
+CLOSE_NS = 2 * NS_PER_S
 
 
 def check_demo_models(models: Iterable[str]) -> None:
@@ -210,12 +211,12 @@ class Target:
         if before.parent == self._logs:
             before.unlink()
 
-    def close(self, drain_ns: int = 0) -> None:
-        """Stop what was started here, and close the connection: to a server of somebody else's when it has
-        answered what is open, at most ``drain_ns`` from now, since cancelling can crash it."""
+    def close(self) -> None:
+        """Stop what was started here, and close the connection: to a server of somebody else's not before it
+        had some time to answer what is open, since cancelling can crash it."""
         channel: Channel | None = getattr(self, "channel", None)
         if channel is not None:
-            channel.close(drain_ns if self._triton is None else 0)
+            channel.close(CLOSE_NS if self._triton is None else 0)
         if self._triton is not None:
             self._triton.stop()
             if self._triton.log.parent == self._logs:  # no run has taken it
