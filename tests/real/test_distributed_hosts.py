@@ -14,13 +14,11 @@ import pytest
 from scipy import stats
 
 from tests.real.cluster import QUICK, Cluster, free_port
-from tests.real.hosts import Host, Hosts, hosts_of
+from tests.real.hosted_triton import HostedTriton, triton_on
+from tests.real.hosts import Hosts, hosts_of
 from tests.real.locust_process import ROOT, LocustProcess
-from tests.real.server_caller import PlainCaller
 from triton_users import demo
 from triton_users.schedule import Schedule
-from triton_users.server.control import Control
-from triton_users.server.embedded import EmbeddedTriton
 from triton_users.sinks.requests import SavedRequests, read_requests
 from triton_users.stats.histogram import Accumulator
 from triton_users.stats.lines import line_series
@@ -56,20 +54,6 @@ Sender._send = logged
 instants alone, since the load itself never needs to know which of the inputs a request carries."""
 
 
-class HostedTriton(EmbeddedTriton):
-    """A Triton on a host of its own."""
-
-    host: Host
-
-    def _command(self, *of: object) -> list[str]:
-        command = super()._command(*of)  # type: ignore[arg-type]
-        return [*self.host.prefix, *(part.replace("127.0.0.1", self.host.address) for part in command)]
-
-    @property
-    def url(self) -> str:
-        return super().url.replace("127.0.0.1", self.host.address)
-
-
 @dataclass
 class Lab:
     hosts: Hosts
@@ -101,16 +85,8 @@ def lab(usable_triton: None, tmp_path: Path) -> Iterator[Lab]:
     record = tmp_path / "record"
     with hosts_of("triton", "master", "worker0", "worker1", "worker2") as hosts:
         repository = demo.build(tmp_path / "models", ["recording"], {"recording": {"record": str(record)}})
-        server = HostedTriton(repository, tmp_path / "server.log")
-        server.host = hosts["triton"]
-        server.start()
-        try:
-            deadline = time.monotonic() + 30
-            while not Control(PlainCaller(server.url)).ready() and time.monotonic() < deadline:
-                time.sleep(0.1)
+        with triton_on(hosts["triton"], repository, tmp_path / "server.log") as server:
             yield Lab(hosts, server, record)
-        finally:
-            server.stop()
 
 
 @dataclass

@@ -11,12 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.real.cluster import QUICK, Cluster, ServerRate, free_port, killed, play
+from tests.real.hosted_triton import HostedTriton, triton_on
 from tests.real.hosts import Hosts, hosts_of
-from tests.real.server_caller import PlainCaller
-from tests.real.test_distributed_hosts import HostedTriton
 from triton_users import demo
 from triton_users.run.roster import AHEAD_NS, SILENT_NS
-from triton_users.server.control import Control
 from triton_users.units import NS_PER_S
 
 MODEL = "identity_16"
@@ -52,16 +50,9 @@ class Lab:
 @contextmanager
 def lab_in(folder: Path) -> Iterator[Lab]:
     with hosts_of("triton", "master", "worker0", "worker1", "worker2", "worker3") as hosts:
-        server = HostedTriton(demo.build(folder / "models", [MODEL], {}), folder / "server.log")
-        server.host = hosts["triton"]
-        server.start()
-        try:
-            deadline = time.monotonic() + 30
-            while not Control(PlainCaller(server.url)).ready() and time.monotonic() < deadline:
-                time.sleep(0.1)
+        repository = demo.build(folder / "models", [MODEL], {})
+        with triton_on(hosts["triton"], repository, folder / "server.log") as server:
             yield Lab(hosts, server)
-        finally:
-            server.stop()
 
 
 def test_one_joins_one_is_frozen_and_one_is_killed(usable_triton: None, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from triton_users.run import judging
 from triton_users.run.judging import audited
 from triton_users.server.audit import Audit
 
@@ -36,3 +37,8 @@ def test_the_models_that_differ_are_what_is_told(
     audits: list[Audit], found: tuple[int | None, int | None, str]
 ) -> None:
     assert audited(audits) == found
+
+
+def test_neighbouring_seconds_are_one_stretch() -> None:
+    assert judging._stretches((3, 5, 6, 7, 9)) == ("3", "5 to 7", "9")
+    assert judging._stretches(()) == ()

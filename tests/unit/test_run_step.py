@@ -157,8 +157,3 @@ def test_a_worker_that_never_began_does_not_say_when_the_step_ended() -> None:
     assert drained(began, never)[1] == 700
     asked, end, _ = drained(never)
     assert end == asked
-
-
-def test_neighbouring_seconds_are_one_stretch() -> None:
-    assert step_run._stretches((3, 5, 6, 7, 9)) == ("3", "5 to 7", "9")
-    assert step_run._stretches(()) == ()

@@ -25,12 +25,13 @@ def facts_of(
     silent: Collection[int] = (),
     names: Mapping[int, str] | None = None,
     clocks: Mapping[str, int | None] | None = None,
-    slots_off: int = 0,
+    slots: int = 0,
+    slots_off: Sequence[int] = (),
 ) -> Facts:
     """``ended`` is what became of the server during the step; ``stopped``: it was cut short. ``absent`` says
     whose requests were lost, ``silent`` which workers have not accounted for all, ``clocks`` how uncertain
-    (ns) each worker's clock is, ``slots_off`` in how many seconds the workers' slots were not as many as
-    asked for."""
+    (ns) each worker's clock is, ``slots_off`` in which seconds of the run the workers' slots were not the
+    ``slots`` that were asked for."""
     names = names or {}
     whole, step = result.whole, result.step
     ours, server, counted = audited(audits.values())
@@ -66,7 +67,9 @@ def facts_of(
         absent=tuple(_absent(part, names) for part in absent),
         silent=tuple(names.get(number, f"worker {number}") for number in sorted(silent)),
         clocks=clocks or {},
-        slots_off=slots_off,
+        slots=slots,
+        slots_off=len(slots_off),
+        slots_off_in=_stretches(slots_off),
         windows=sum(g.windows for g in result.generators),
         windows_missing={_name(g.worker, g.host): g.windows_missing for g in result.generators},
     )
@@ -112,6 +115,17 @@ def _absent(part: Absent, names: Mapping[int, str]) -> str:
     }
     what = ", ".join(f"{format_count(count)} {words}" for words, count in found.items() if count)
     return f"{whose}: {what}, {when}"
+
+
+def _stretches(seconds: Sequence[int]) -> tuple[str, ...]:
+    """From the first to the last of those that follow each other."""
+    found: list[list[int]] = []
+    for second in seconds:
+        if found and found[-1][-1] == second - 1:
+            found[-1][1:] = [second]
+        else:
+            found.append([second])
+    return tuple(" to ".join(map(str, stretch)) for stretch in found)
 
 
 def _slowest_p50_ns(result: StepResult) -> int | None:

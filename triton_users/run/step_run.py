@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from triton_users.clock import now_ns
 from triton_users.options.settings import Settings
@@ -267,7 +267,6 @@ class StepRun:
         result = record.timeline.close(step, t0, end if stopped else None, extra=account.extra, hosts=hosts)
         connections_lost = sum(one.connections_lost for one in done.values())
         splits, audits = view.after(result, connections_lost, self.settings)
-        off = self._slots_off(t0, end)
         facts = facts_of(
             result,
             self.settings,
@@ -278,9 +277,9 @@ class StepRun:
             silent=[n for n in {*roster.granted_workers(), *self.reported.by} if answers.silent(n)],
             names={number: peer.name for number, peer in peers.items()},
             clocks={peer.name: peer.clock_error_ns for _, peer in sorted(peers.items())},
-            slots_off=len(off),
+            slots=self._slots_asked(),
+            slots_off=self._slots_off(t0, end),
         )
-        facts = replace(facts, slots=self._slots_asked(), slots_off_in=_stretches(off))
         outcome = StepOutcome(
             result,
             judge(facts),
@@ -309,17 +308,6 @@ class StepRun:
             return ()
         first = -(-(t0 + self.step.warm_up_ns) // NS_PER_S)
         return tuple(s for s in range(first, end // NS_PER_S) if self.slots.get(s, 0) != asked)
-
-
-def _stretches(seconds: Sequence[int]) -> tuple[str, ...]:
-    """From the first to the last of those that follow each other."""
-    found: list[list[int]] = []
-    for second in seconds:
-        if found and found[-1][-1] == second - 1:
-            found[-1][1:] = [second]
-        else:
-            found.append([second])
-    return tuple(" to ".join(map(str, stretch)) for stretch in found)
 
 
 def _views(peers: Mapping[int, Peer], absent: Iterable[lost.Absent]) -> dict[int, WorkerView]:
