@@ -213,7 +213,7 @@ class SimulatedWorker:
             done = sent + self._random.lognormal(14, 0.5, len(at)).astype(int)
             cell = Cell(self._pool)
             cell.counts["scheduled"] = cell.completed = len(at)
-            cell.add_ok(at, sent, done - at, done)
+            cell.add_ok(np.stack((done - at, done - sent, sent - at)))
             measured[Key(flow.name, cls, trial)] = cell.cut(cls.batch_size)
         return measured
 

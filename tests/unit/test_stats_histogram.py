@@ -22,6 +22,7 @@ from triton_users.stats.histogram import (
     exact_sums,
     from_values,
     highest_at,
+    index_of,
     lowest_at,
     mean,
     merge,
@@ -146,6 +147,21 @@ def test_a_cut_empties_the_accumulator() -> None:
     assert accumulator.cut() is EMPTY
     accumulator.add(np.array([5000]))
     assert same(accumulator.cut(), hist_of([5000]))
+
+
+def test_histograms_side_by_side_are_those_filled_alone() -> None:
+    accumulator = Accumulator(3)
+    accumulator.add(np.array([[5, 2_000_000, -1], [7000, 1023, 1024]]), 1)
+    accumulator.add(np.array([2047, HIGHEST_NS + 1]), 1)
+    assert accumulator.cut(0) is EMPTY
+    assert same(accumulator.cut(2), hist_of([7000, 1023, 1024]))
+    assert same(accumulator.cut(1), hist_of([5, 2_000_000, -1, 2047, HIGHEST_NS + 1]))
+    assert accumulator.cut(1) is EMPTY
+
+
+@given(st.integers(0, HIGHEST_NS) | st.integers(0, 5000))
+def test_one_value_has_the_bucket_that_it_has_in_a_vector(value: int) -> None:
+    assert index_of(value) == bucket_index(np.array([value]))[0]
 
 
 def test_an_empty_histogram_has_no_figures() -> None:

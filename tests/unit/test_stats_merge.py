@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from triton_users.sinks.spool import NUMPY
 from triton_users.stats import codec
 from triton_users.stats.histogram import EMPTY, HIGHEST_NS, from_values, merge
 from triton_users.stats.lines import line_of, line_series
@@ -123,7 +124,7 @@ def test_counts_beyond_32_bits_survive_the_codec() -> None:
     assert plain(got.series[key].hists["latency"]) == plain(hist)
 
 
-@pytest.mark.parametrize(("requests", "most_bytes"), [(100, 800), (1000, 3000), (10_000, 9000)])
+@pytest.mark.parametrize(("requests", "most_bytes"), [(100, 1200), (1000, 9000), (10_000, 30_000)])
 def test_a_window_of_one_class_is_small(requests: int, most_bytes: int) -> None:
     rng = np.random.default_rng(0)
     lag, service = rng.exponential(40_000, requests), rng.gamma(4, 100_000, requests)
@@ -134,9 +135,7 @@ def test_a_window_of_one_class_is_small(requests: int, most_bytes: int) -> None:
     assert len(codec.encode(window({Key("f", CLASSES[1], 0): Series(hists=hists)}))) < most_bytes
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"junk", codec.encode(window())[:-3], codec.zlib.compress(b"\x93\x03\x02\x03")]
-)
+@pytest.mark.parametrize("data", [b"", b"junk", codec.encode(window())[:-3], b"\x93\x04\x02\x03"])
 def test_what_is_no_window_is_refused(data: bytes) -> None:
     with pytest.raises(codec.CodecError, match="not a window"):
         codec.decode(data)
@@ -144,15 +143,16 @@ def test_what_is_no_window_is_refused(data: bytes) -> None:
 
 def test_another_format_is_named() -> None:
     with pytest.raises(codec.CodecError, match="format 2"):
-        codec.decode(codec.zlib.compress(codec.msgpack.packb([2])))
+        codec.decode(codec.msgpack.packb([2]))
 
 
 @settings(max_examples=40)
 @given(series=st.dictionaries(KEYS, SERIES, max_size=3))
 def test_a_line_survives_json(series) -> None:
     generators = [{"worker": 0, "seq": 0, "start_ns": 1, "end_ns": 2, "in_flight_end": 3, "users": 4}]
-    line = json.loads(json.dumps(line_of((1, 2), 0, series, generators, [("INTERNAL", "x", 1)])))
+    line = line_of((1, 2), 0, series, generators, [("INTERNAL", "x", 1)])
     assert plain(line_series(line)) == plain(series)
+    assert plain(line_series(orjson.loads(orjson.dumps(line, option=NUMPY)))) == plain(series)
 
 
 def test_integers_that_json_readers_would_round_are_strings() -> None:

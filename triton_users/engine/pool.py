@@ -18,13 +18,13 @@ from triton_users.clock import now_ns
 from triton_users.engine.lane import OVERDUE_NS, failure_name, text
 from triton_users.engine.leased import Leased
 from triton_users.engine.member import Member, Waiter
-from triton_users.engine.requests import Tags, infer_head
+from triton_users.engine.requests import Drawn, infer_head
 from triton_users.engine.sender import Chunk, Sender
 from triton_users.net import Call, RpcError
 from triton_users.stats.recorder import Recorder
 from triton_users.step import CLOSED, UNKNOWN_CLASS, Flow, Lease, RequestClass, Step
 from triton_users.units import NS_PER_S
-from triton_users.wire import Encoded, Head, encode
+from triton_users.wire import Head, encode
 
 MOST_TAGS = 4096
 
@@ -91,8 +91,8 @@ class Pool(Sender):
     def under_rate(self) -> bool:
         return not self._closed_loop
 
-    def _unclassed(self, numbers: npt.NDArray[np.float64]) -> tuple[list[Encoded], Tags]:
-        return [], np.full(len(numbers), self._unknown, dtype=np.int64)
+    def _unclassed(self, numbers: npt.NDArray[np.float64]) -> Drawn:
+        return Drawn((), np.empty(0, np.intp), np.full(len(numbers), self._unknown, dtype=np.int64))
 
     @property
     def in_flight(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,20 @@ def infer_head(timeout_ns: int | None, headers: tuple[tuple[bytes, bytes], ...] 
     return Head(INFER_PATH, (*headers, grpc_timeout(timeout_ns)) if timeout_ns else headers)
 
 
+@dataclass(slots=True, eq=False)
+class Drawn:
+    """Requests drawn from those in ``encoded``: ``index`` intp[n], and their ``tags`` i8[n]."""
+
+    encoded: Sequence[Encoded]
+    index: npt.NDArray[np.intp]
+    tags: Tags
+
+    def items(self, start: int, end: int) -> list[Encoded]:
+        """Those from ``start`` up to ``end``."""
+        encoded = self.encoded
+        return [encoded[i] for i in self.index[start:end].tolist()]
+
+
 class Requests:
     """Every distinct request of a flow, built once; ``draw`` picks among them by numbers in [0, 1)."""
 
@@ -35,11 +50,10 @@ class Requests:
         self._encoded = [encode(head, b.message, tag=t) for b, t in zip(payloads.bodies, tags, strict=True)]
         self._tags = np.asarray(tags, dtype=np.int64)
 
-    def draw(self, numbers: npt.NDArray[np.float64]) -> tuple[list[Encoded], Tags]:
-        """One request and its tag for each number."""
+    def draw(self, numbers: npt.NDArray[np.float64]) -> Drawn:
+        """One request for each number."""
         index = self._payloads.draw(numbers)
-        encoded = self._encoded
-        return [encoded[i] for i in index.tolist()], self._tags[index]
+        return Drawn(self._encoded, index, self._tags[index])
 
 
 class Numbered:
@@ -82,9 +96,9 @@ class Numbered:
     def _refill(self, count: int) -> None:
         """Those before ``_told`` are of no further use."""
         more = max(BLOCK, count)
-        items, tags = self._requests.draw(picks(self._seed, self._stream, self._next, more))
+        drawn = self._requests.draw(picks(self._seed, self._stream, self._next, more))
         self._next += more
-        self._items = self._items[self._told :] + items
-        self._tags = np.concatenate((self._tags[self._told :], tags))
+        self._items = self._items[self._told :] + drawn.items(0, more)
+        self._tags = np.concatenate((self._tags[self._told :], drawn.tags))
         self._at -= self._told
         self._told = 0

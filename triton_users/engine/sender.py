@@ -11,18 +11,23 @@ import numpy as np
 import numpy.typing as npt
 
 from triton_users.clock import now_ns
+from triton_users.engine.gaps import FAR, spare
 from triton_users.engine.lane import OVERDUE_NS, Outcomes
-from triton_users.engine.requests import Tags
+from triton_users.engine.requests import Drawn, Tags
 from triton_users.net import Channel, Timer
 from triton_users.schedule import Schedule
 from triton_users.stats.recorder import Recorder
 from triton_users.step import Flow, Lease, Step
-from triton_users.units import NS_PER_MS
+from triton_users.units import NS_PER_MS, NS_PER_S
 from triton_users.wire import Encoded
 
+SPAN = 2500
+SPAN_NS = 250 * NS_PER_MS
+"""Arrivals are drawn for about so many at a time, and at most so long: half a millisecond, most of it for
+code that has left the processor's caches, so that few large draws delay the fewest."""
 CHUNK_NS = 20 * NS_PER_MS
-"""Arrivals are made ready in pieces this long, so that no piece of work delays many of them."""
-AHEAD_NS = 100 * NS_PER_MS
+"""They are made ready in pieces this long, some 20 µs each."""
+AHEAD_NS = CHUNK_NS
 AT_ONCE = 3
 """How often a turn of the loop looks for arrivals that have come due (lag p50 at 10,000/s: 34 -> 29 µs)."""
 
@@ -37,40 +42,62 @@ class Chunk:
     tags: Tags
 
 
-Draw = Callable[[npt.NDArray[np.float64]], tuple[list[Encoded], Tags]]
-"""Requests and their tags for numbers in [0, 1)."""
+Draw = Callable[[npt.NDArray[np.float64]], Drawn]
+"""Requests for numbers in [0, 1)."""
 
 
 class Arrivals:
-    """The owned part of a schedule within the leases held, made ready a little ahead."""
+    """The owned part of a schedule within the leases held, made ready a little ahead. ``rate`` is the
+    schedule's, in requests per second."""
 
-    def __init__(self, schedule: Schedule, draw: Draw, t0_ns: int) -> None:
+    def __init__(self, schedule: Schedule, draw: Draw, t0_ns: int, rate: float) -> None:
         self._schedule, self._draw, self._t0 = schedule, draw, t0_ns
+        self._span_ns = min(SPAN_NS, max(int(SPAN / rate * NS_PER_S), CHUNK_NS))
         self._leases: deque[Lease] = deque()
-        self._from = 0
+        self._drawn_to = 0
+        self._spans: deque[tuple[npt.NDArray[np.int64], Drawn]] = deque()
+        self._at = 0
         self.ready_until_ns = 0
 
     def lease(self, lease: Lease) -> None:
         self._leases.append(lease)
 
-    def next(self) -> Chunk | None:
-        """The next piece that holds arrivals, or None until there is another lease."""
-        while self._leases:
-            lease = self._leases[0]
-            start = max(self._from, lease.from_ns)
-            end = min(start + CHUNK_NS, lease.until_ns)
-            if end >= lease.until_ns:
-                self._leases.popleft()
-            self._from = end
-            if end <= start:
-                continue
-            self.ready_until_ns = self._t0 + end
+    def wanting(self, now: int) -> bool:
+        """Whether it is time to draw more."""
+        return bool(self._leases) and self._t0 + self._drawn_to - now < self._span_ns
+
+    def draw(self) -> None:
+        """Draw the arrivals of the next part of the leases."""
+        if not self._leases:
+            return
+        lease = self._leases[0]
+        start = max(self._drawn_to, lease.from_ns)
+        end = min(start + self._span_ns, lease.until_ns)
+        if end >= lease.until_ns:
+            self._leases.popleft()
+        if end > start:
+            self._drawn_to = end
             found = self._schedule.arrivals(start, end, lease.k, lease.n)
             if len(found.offset_ns):
-                times = found.offset_ns + self._t0
-                items, tags = self._draw(found.pick)
-                return Chunk(times.tolist(), items, times, tags)
-        return None
+                self._spans.append((found.offset_ns + self._t0, self._draw(found.pick)))
+
+    def next(self) -> Chunk | None:
+        """The next piece that holds arrivals, or None until there is another lease."""
+        while not self._spans:
+            if not self._leases:
+                return None
+            self.draw()
+        times, drawn = self._spans[0]
+        start = self._at
+        self._at = end = int(np.searchsorted(times, times[start] + CHUNK_NS))
+        if end < len(times):
+            self.ready_until_ns = int(times[end])
+        else:
+            self._spans.popleft()
+            self._at = 0
+            self.ready_until_ns = int(self._spans[0][0][0]) if self._spans else self._t0 + self._drawn_to
+        piece = times[start:end]
+        return Chunk(piece.tolist(), drawn.items(start, end), piece, drawn.tags[start:end])
 
 
 class Sender(Outcomes):
@@ -91,6 +118,7 @@ class Sender(Outcomes):
         self._chunk: Chunk | None = None
         self._following: Chunk | None = None
         self._at = self._booked = 0
+        self._asked = False
 
     @property
     def in_flight(self) -> int:
@@ -108,9 +136,10 @@ class Sender(Outcomes):
         assert self.flow.rate is not None
         stream = f"{step.index}/{self.flow.name}"
         schedule = Schedule(self.flow.process, self.flow.rate, self._seed, stream)
-        self._arrivals = Arrivals(schedule, self._draw, t0_ns)
+        self._arrivals = Arrivals(schedule, self._draw, t0_ns, self.flow.rate)
         self._chunk = self._following = None
         self._at = self._booked = 0
+        self._asked = False
 
     def lease(self, lease: Lease) -> None:
         self._arrivals.lease(lease)
@@ -133,6 +162,7 @@ class Sender(Outcomes):
             if when is None or when > now:
                 break
             when = self._send_due(now)
+        spare.next(self, FAR if when is None else when, now)
         return when
 
     def _send_due(self, now: int) -> int | None:
@@ -146,9 +176,16 @@ class Sender(Outcomes):
             if end < len(chunk.times):
                 if self._following is None and self._arrivals.ready_until_ns - now < AHEAD_NS:
                     self._following = self._arrivals.next()
+                elif not self._asked and self._arrivals.wanting(now):
+                    self._asked = True
+                    spare.ask(self._draw_more, now)
                 return chunk.times[end]
             self._advance()
         return None
+
+    def _draw_more(self) -> None:
+        self._asked = False
+        self._arrivals.draw()
 
     def _launch(self, chunk: Chunk, start: int, end: int, now: int) -> None:
         times, tags = chunk.times, chunk.tags
@@ -185,6 +222,7 @@ class Sender(Outcomes):
 
     def stop(self, now: int) -> None:
         self._timer.stop()
+        spare.leave(self)
         self._send_due(now - 1)
         self.account()
         self._chunk = self._following = None
@@ -193,6 +231,7 @@ class Sender(Outcomes):
         self.channel.give_up()
 
     def close(self) -> None:
+        spare.leave(self)
         self._timer.close()
 
     def users(self, count: int) -> None:

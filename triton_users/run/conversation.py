@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import gevent
 from gevent.queue import Empty, Queue
 
 from triton_users.clock import now_ns
 from triton_users.run import protocol as p
+from triton_users.run.pause import alone
 from triton_users.run.roster import Roster
 from triton_users.run.workers import Peer, Workers
 from triton_users.stats.codec import decode as decode_window
@@ -40,7 +40,7 @@ class Leading:
 @dataclass(slots=True)
 class Conversation:
     """``start_for`` makes the RunStart for a worker; ``on_window`` gets every window, ``on_join`` hears of
-    workers that take part in a step."""
+    workers that take part in a step; ``pause`` is called between pieces of work."""
 
     run: str
     zero_ns: int
@@ -48,6 +48,7 @@ class Conversation:
     start_for: Callable[[Peer], p.RunStart]
     on_window: Callable[[Window], None]
     on_join: Callable[[Peer], None]
+    pause: Callable[[], None] = alone
     inbox: Queue[tuple[str, bytes]] = field(default_factory=Queue)
     leading: Leading | None = None
     _round_at: int = 0
@@ -107,7 +108,7 @@ class Conversation:
                 peer.done = message
             case p.WindowSent(self.run, _, packed):
                 window = decode_window(packed)
-                gevent.sleep(0)  # a generator may share this process, and merging takes as long again
+                self.pause()
                 self.on_window(window)
 
     def acknowledge(self, number: int, seq: int) -> None:

@@ -11,6 +11,7 @@ import gevent
 
 from triton_users.clock import now_ns
 from triton_users.run import protocol as p
+from triton_users.run.pause import beside_load
 from triton_users.stats.codec import encode as encode_window
 from triton_users.stats.window import Window
 from triton_users.units import NS_PER_S
@@ -18,10 +19,8 @@ from triton_users.units import NS_PER_S
 REPEAT_NS = 4 * NS_PER_S
 REPEATED = 10
 """Windows sent again at a time: a master that cannot write them is not to drown in them."""
-PAUSE_S = 0.002
-"""Between the cut of a window and its encoding."""
-MOST = 3600
-"""Windows kept for a master that does not acknowledge: an hour of them, some 10 MB."""
+MOST = 900
+"""Windows kept for a master that does not acknowledge: a quarter of an hour of them, 5 to 30 MB."""
 
 
 class KeptWindows:
@@ -37,7 +36,11 @@ class KeptWindows:
     def add(self, window: Window) -> None:
         """The cut was a stall of the load already: the rest of the work waits until answers were heard."""
         self._cut.append(window)
-        gevent.spawn_later(PAUSE_S, self.pass_on).link_exception(self._broke)
+        gevent.spawn(self._pass_on_later).link_exception(self._broke)
+
+    def _pass_on_later(self) -> None:
+        beside_load()
+        self.pass_on()
 
     def pass_on(self) -> None:
         """Send what was added, now."""

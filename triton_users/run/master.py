@@ -80,7 +80,13 @@ class Run:
 
     def __post_init__(self) -> None:
         self.talk = Conversation(
-            self.id, self.zero_ns, self.workers, self._start_for, self._window, self._joined
+            self.id,
+            self.zero_ns,
+            self.workers,
+            self._start_for,
+            self._window,
+            self._joined,
+            self.record.pause,
         )
         self.record.on_disk = self._on_disk
 

@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gevent
-
 from triton_users.clock import now_ns
 from triton_users.options.settings import Settings
 from triton_users.report import csv, plot, summary
@@ -21,6 +19,7 @@ from triton_users.report.outcome import RunOutcome
 from triton_users.run.agent import AgentChild
 from triton_users.run.database import influx_target
 from triton_users.run.diary import Diary
+from triton_users.run.pause import alone
 from triton_users.run.reserve import Reserve
 from triton_users.run.voice import Voice
 from triton_users.sinks.feed_child import FeedChild
@@ -47,11 +46,6 @@ class Position:
     t0_ns: int | None = None
 
 
-def _let_the_load_go_on() -> None:
-    """A generator may share this process: what a merged second asks for is done piece by piece."""
-    gevent.sleep(0)
-
-
 OnDisk = Callable[[int, int], None]
 
 
@@ -59,9 +53,17 @@ class Record:
     """The results of one run. Once the folder stands nothing here raises: a full disk ends no run."""
 
     def __init__(
-        self, settings: Settings, locustfile: str, run_id: str, seed: int, zero_wall_ns: int, voice: Voice
+        self,
+        settings: Settings,
+        locustfile: str,
+        run_id: str,
+        seed: int,
+        zero_wall_ns: int,
+        voice: Voice,
+        pause: Callable[[], None] = alone,
     ) -> None:
-        """Raises ResultsError when the folder cannot be made."""
+        """``pause`` is called between pieces of work. Raises ResultsError when the folder cannot be made."""
+        self.pause = pause
         self.command = list(sys.argv)
         self.versions = versions()
         record = RunRecord(
@@ -127,16 +129,13 @@ class Record:
 
     def _write(self, lines: list[Line]) -> None:
         for line in lines:
-            _let_the_load_go_on()
+            self.pause()
             self.diary.complete(line)
             windows = [(generator["worker"], generator["seq"]) for generator in line["generators"]]
             self._spool.append(line, partial(self._settled, windows))
             for on_line in self._listeners:
-                _let_the_load_go_on()
+                self.pause()
                 on_line(line)
-        if lines:
-            _let_the_load_go_on()
-            self.timeline.pack()
 
     def _settled(self, windows: list[tuple[int, int]]) -> None:
         for worker, seq in windows:

@@ -23,6 +23,7 @@ from triton_users.run.database import check_token
 from triton_users.run.errors import RunError, set_off
 from triton_users.run.master import Placement, Run
 from triton_users.run.muster import muster
+from triton_users.run.pause import alone, beside_load
 from triton_users.run.prepare import (
     checked_sources,
     class_defaults,
@@ -167,9 +168,9 @@ class Session:
         run_id = secrets.token_hex(4)
         zero_ns, zero_wall_ns = now_ns(), wall_ns()
         try:
-            record = Record(
-                settings, self.environment.locustfile or "run", run_id, seed, zero_wall_ns, self.voice
-            )
+            locustfile = self.environment.locustfile or "run"
+            pause = alone if isinstance(self._runner, MasterRunner) else beside_load
+            record = Record(settings, locustfile, run_id, seed, zero_wall_ns, self.voice, pause)
             target.link_log(record.folder.server_log)
         except (ResultsError, OSError) as error:
             raise RunError(str(error)) from error

@@ -25,6 +25,8 @@ Settled = Callable[[], None]
 WAITING_BYTES = 1 << 20
 """Of lines for which there is no room yet: a minute or more of a run."""
 _CHUNK_BYTES = 1 << 20
+NUMPY = orjson.OPT_SERIALIZE_NUMPY
+"""Arrays are written as lists."""
 
 
 class Spool:
@@ -53,7 +55,7 @@ class Spool:
     def append(self, line: Mapping[str, Any] | str, settled: Settled = lambda: None) -> None:
         """Write one line (a mapping), or lines that are JSON already, without the last one's end.
         ``settled`` is called when the operating system has them, or when they are given up."""
-        data = (line.encode() if isinstance(line, str) else orjson.dumps(line)) + b"\n"
+        data = (line.encode() if isinstance(line, str) else orjson.dumps(line, option=NUMPY)) + b"\n"
         self._waiting.append((data, settled))
         self._waiting_bytes += len(data)
         if self._file is not None:

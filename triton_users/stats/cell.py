@@ -14,49 +14,46 @@ LATE_NS = NS_PER_MS
 
 Times = npt.NDArray[np.int64]
 
+HISTS = (LATENCY, SERVICE_LATENCY, SEND_LAG, FAILED_LATENCY)
+"""The rows of a cell's accumulator; the first three are those of a request that succeeded."""
+_LAG, _FAILED = HISTS.index(SEND_LAG), HISTS.index(FAILED_LATENCY)
+
 
 class Cell:
-    """Counters and accumulators; the latter come from a pool, since each is 135 kB of counts."""
+    """Counters and an accumulator from a pool, since each has half a megabyte of counts."""
 
     __slots__ = ("_hists", "_pool", "completed", "counts", "failures", "good", "late", "ok", "sent")
 
     def __init__(self, pool: list[Accumulator]) -> None:
         self._pool = pool
-        self._hists: dict[str, Accumulator] = {}
+        self._hists = pool.pop() if pool else Accumulator(len(HISTS))
         self.sent = self.ok = self.late = self.completed = self.good = 0
         self.counts = {"scheduled": 0, "dropped": 0, "lost": 0}
         self.failures: dict[str, int] = {}
 
-    def _hist(self, name: str) -> Accumulator:
-        hist = self._hists.get(name)
-        if hist is None:
-            hist = self._hists[name] = self._pool.pop() if self._pool else Accumulator()
-        return hist
+    def add_ok(self, durations_ns: Times) -> None:
+        """Requests that succeeded: i8[3, n], their latency, service latency and send lag."""
+        self.ok += durations_ns.shape[1]
+        self._hists.add(durations_ns)
+        self._sent(durations_ns[_LAG])
 
-    def add_sent(self, arrival_ns: Times, sent_ns: Times) -> None:
-        """Requests that ended and had been sent (i8[n] each)."""
-        lag = sent_ns - arrival_ns
-        self.sent += len(lag)
-        self.late += int(np.count_nonzero(lag > LATE_NS))
-        self._hist(SEND_LAG).add(lag)
-
-    def add_ok(self, arrival_ns: Times, sent_ns: Times, latency_ns: Times, done_ns: Times) -> None:
-        """Requests that succeeded (i8[n] each)."""
-        self.ok += len(latency_ns)
-        self._hist(LATENCY).add(latency_ns)
-        self._hist(SERVICE_LATENCY).add(done_ns - sent_ns)
-        self.add_sent(arrival_ns, sent_ns)
-
-    def add_failed(self, latency_ns: Times, status: dict[str, int]) -> None:
-        """Requests that failed: done − arrival (i8[n]) and how many by status."""
-        self._hist(FAILED_LATENCY).add(latency_ns)
+    def add_failed(self, latency_ns: Times, lag_ns: Times, status: dict[str, int]) -> None:
+        """Requests that failed: done − arrival (i8[n]) of all, the send lag (i8[m]) of those that were sent,
+        and how many by status."""
+        self._hists.add(latency_ns, _FAILED)
+        self._hists.add(lag_ns, _LAG)
+        self._sent(lag_ns)
         for name, count in status.items():
             self.failures[name] = self.failures.get(name, 0) + count
 
+    def _sent(self, lag_ns: Times) -> None:
+        self.sent += len(lag_ns)
+        self.late += int(np.count_nonzero(lag_ns > LATE_NS))
+
     def cut(self, batch_size: int) -> Series:
-        """All as a value. The cell is spent; its accumulators go back to the pool."""
-        hists = {name: hist.cut() for name, hist in self._hists.items()}
-        self._pool.extend(self._hists.values())
+        """All as a value. The cell is spent; its accumulator goes back to the pool."""
+        hists = {name: self._hists.cut(row) for row, name in enumerate(HISTS)}
+        self._pool.append(self._hists)
         return Series(
             scheduled=self.counts["scheduled"],
             sent=self.sent,

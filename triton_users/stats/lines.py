@@ -1,5 +1,6 @@
 """The lines of windows.jsonl: one merged second of a step as a dict for JSON, and back.
 
+Arrays stay arrays until the spool writes them (orjson can), and those who read a line here get them back.
 Python's integers have no bound and JSON's readers do: a sum beyond 2^53 is written as a string of digits.
 """
 
@@ -28,10 +29,10 @@ def _number(value: int) -> int | str:
 
 
 def hist_to_json(hist: Hist) -> Line:
-    """Every field of the histogram by its name; the arrays as lists."""
+    """Every field of the histogram by its name."""
     return {
-        "index": hist.index.tolist(),
-        "count": hist.count.tolist(),
+        "index": hist.index,
+        "count": hist.count,
         "total": hist.total,
         "sum": _number(hist.sum),
         "sum_squares": _number(hist.sum_squares),
@@ -43,8 +44,8 @@ def hist_to_json(hist: Hist) -> Line:
 
 def hist_from_json(found: Mapping[str, Any]) -> Hist:
     return Hist(
-        np.array(found["index"], np.uint16),
-        narrow_counts(np.array(found["count"], np.uint64)),
+        np.asarray(found["index"], np.uint16),
+        narrow_counts(np.asarray(found["count"], np.uint64)),
         found["total"],
         int(found["sum"]),
         int(found["sum_squares"]),

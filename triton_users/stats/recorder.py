@@ -55,6 +55,7 @@ class Recorder:
         self._scheduled = self._counted["scheduled"]
         self._unplanned = Counter[tuple[str, int]]()
         self._lost_between: tuple[int, int] | None = None
+        self._folded = 0
 
     def tag(self, flow: str, cls: RequestClass) -> int:
         """The small integer that stands for a flow's class in tickets; the same for the recorder's life."""
@@ -116,9 +117,14 @@ class Recorder:
     # Ten times a second
 
     @property
-    def ended(self) -> bool:
-        """Whether any request has, since the last fold."""
-        return bool(self._tickets or self._failures)
+    def unfolded(self) -> int:
+        """Requests that have ended since the last fold."""
+        return len(self._tickets) // 3 + len(self._failures)
+
+    @property
+    def ended(self) -> int:
+        """Requests that have ended so far."""
+        return self._folded + self.unfolded
 
     def unplanned(self, flow: str, arrival_ns: Ints) -> None:
         """Of those scheduled (i8[n]), requests that no arrival of the schedule stands for."""
@@ -126,6 +132,7 @@ class Recorder:
 
     def fold(self) -> None:
         """Turn what has come into numbers."""
+        self._folded += self.unfolded
         for name, blocks in self._counted.items():
             if blocks:
                 self._fold_counted(name, blocks)
@@ -164,23 +171,26 @@ class Recorder:
         return cell
 
     def _fold_done(self) -> None:
-        arrival, sent, tag = np.array(self._tickets).reshape(-1, 3).T.copy()
+        arrival, sent, tag = np.array(self._tickets).reshape(-1, 3).T
         done = np.repeat(np.array(self._ends), np.array(self._sizes))
         count = len(done)
         for held in (self._tickets, self._sizes, self._ends):
             del held[:]
-        latency = done - arrival
+        durations = np.empty((3, count), np.int64)
+        np.subtract(done, arrival, out=durations[0])
+        np.subtract(done, sent, out=durations[1])
+        np.subtract(sent, arrival, out=durations[2])
         axis = self._axis
         trial = _trials(arrival, axis)
         rate_trial = _trials(done, axis)
         for (of, at, rate_at), rows in _groups(tag, trial, rate_trial):
-            mine = latency[rows]
-            self._cell(of, at).add_ok(arrival[rows], sent[rows], mine, done[rows])
+            mine = durations[:, rows]
+            self._cell(of, at).add_ok(mine)
             if rate_at != NO_TRIAL:
                 cell = self._cell(of, rate_at)
-                cell.completed += len(mine)
+                cell.completed += mine.shape[1]
                 if self._threshold is not None:
-                    cell.good += int(np.count_nonzero(mine <= self._threshold))
+                    cell.good += int(np.count_nonzero(mine[0] <= self._threshold))
         if self._saver is not None:
             self._saver.add(arrival, sent, done, np.zeros(count, np.uint8), tag)
 
@@ -198,9 +208,8 @@ class Recorder:
             status: dict[str, int] = {}
             for _, name, _, _, _ in mine:
                 status[name] = status.get(name, 0) + 1
-            cell.add_failed((done - arrival)[rows], status)
             tried = was_sent[rows]
-            cell.add_sent(arrival[rows][tried], sent[rows][tried])
+            cell.add_failed((done - arrival)[rows], (sent - arrival)[rows][tried], status)
         for _, name, message, _, _ in failures:
             self._messages.add(name, message)
         if self._saver is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from triton_users.stats.codec import decode_series, encode_series
 from triton_users.stats.lines import Line, generator_to_json, line_of
 from triton_users.stats.merge import SeriesSum
 from triton_users.stats.messages import Messages
@@ -17,8 +16,8 @@ from triton_users.step import Step
 HOLD_S = 2
 """A second waits for all expected workers, but no longer than until windows so many seconds newer come."""
 
-HISTORY_S = 60
-"""Merged seconds are kept this long for late windows: 3 to 10 kB a class, packed, and 1.5 kB a worker.
+HISTORY_S = 30
+"""Merged seconds are kept this long for late windows: 5 to 40 kB a class, and 1.5 kB a worker.
 
 A window that is still later counts in its step's result, but makes no line.
 """
@@ -31,7 +30,6 @@ class Second:
         self.workers: set[int] = set()
         self.revision = -1  # of the last line; -1 while the second is held
         self._series: dict[Key, SeriesSum] = {}
-        self._packed: bytes | None = None
         self._generators: list[Line] = []
         self._messages = Messages()
 
@@ -43,17 +41,9 @@ class Second:
 
     def line(self, place: tuple[int, int]) -> Line:
         """Its next line."""
-        if self._packed is not None:
-            self._extend(decode_series(self._packed))
-            self._packed = None
         self.revision += 1
         series = {key: total.value() for key, total in self._series.items()}
         return line_of(place, self.revision, series, self._generators, self._messages.listed())
-
-    def pack(self) -> None:
-        """Make small what is kept for a window that is late."""
-        self._packed = encode_series({key: total.value() for key, total in self._series.items()})
-        self._series = {}
 
     def _extend(self, found: Mapping[Key, Series]) -> None:
         for key, series in found.items():
@@ -74,7 +64,6 @@ class Timeline:
         self._expected: set[int] = set()
         self._seconds: dict[tuple[int, int], Second] = {}
         self._held: set[tuple[int, int]] = set()
-        self._loose: set[tuple[int, int]] = set()  # emitted and not packed
         self._steps: dict[int, StepSum] = {}
         self._closed: set[int] = set()
         self._newest = 0
@@ -110,14 +99,6 @@ class Timeline:
     def flush(self) -> list[Line]:
         """The lines of all seconds that still wait."""
         return self._emit(sorted(self._held, key=_age))
-
-    def pack(self) -> None:
-        """Pack the seconds that have been emitted, an eighth of their size; a late window unpacks its second.
-        Some 0.3 ms a second and class: for a moment when nothing waits."""
-        for place in self._loose:
-            if place in self._seconds:
-                self._seconds[place].pack()
-        self._loose.clear()
 
     def too_late(self, window: Window) -> bool:
         """Whether it can only count in its step's result: its second's line is forgotten."""
@@ -175,7 +156,6 @@ class Timeline:
         for place in places:
             lines.append(self._seconds[place].line(place))
             self._held.discard(place)
-            self._loose.add(place)
         for place in list(self._seconds):  # in order of their coming, so the oldest are in front
             if place[1] > self._newest - HISTORY_S:
                 break
