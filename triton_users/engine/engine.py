@@ -26,7 +26,7 @@ LOOK_NS = 100 * NS_PER_MS
 """How often it is looked whether requests end, and whether there are enough to fold."""
 FOLD = 2500
 """Requests folded at a time: half a millisecond for the first, since the code has left the processor's
-caches, and 0.1 µs for each (measured; see docs/measurement.md). What is less waits for the window's cut."""
+caches, and 0.1 µs for each. What is less waits for the window's cut."""
 HEARTBEAT_S = 0.02
 STALL_NS = 5 * NS_PER_MS
 """A heartbeat later than this is a stall of the loop."""
