@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
 from tests.unit.test_report_example import LARGE, SMALL, ZERO_NS, example_run
 from triton_users.report.rows import step_rows
 from triton_users.sinks.events import event_line, lost_line, step_line
 from triton_users.sinks.folder import ResultsFolder, RunRecord
-from triton_users.sinks.spool import NUMPY
+from triton_users.sinks.spool import to_json
 from triton_users.stats.histogram import from_values
 from triton_users.stats.lines import Line
 from triton_users.stats.timeline import Timeline
@@ -119,12 +118,11 @@ def results_folder(parent: Path, seconds: int = 4, zero_wall_ns: int = ZERO_NS) 
         hosts=["box"],
     )
     folder = ResultsFolder.create(parent, "sr.py", record)
-    folder.windows.write_bytes(
-        b"".join(orjson.dumps(line, option=NUMPY) + b"\n" for line in lines_of(seconds))
-    )
+    for line in lines_of(seconds):
+        append(folder, line)
     return folder
 
 
 def append(folder: ResultsFolder, line: dict[str, Any]) -> None:
     with folder.windows.open("ab") as file:
-        file.write(orjson.dumps(line, option=NUMPY) + b"\n")
+        file.write(to_json(line) + b"\n")

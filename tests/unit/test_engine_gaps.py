@@ -55,10 +55,10 @@ def test_all_is_done_when_the_last_sender_has_left() -> None:
     spare.next("b", 10, 0)
     for i in range(3):
         spare.ask(lambda i=i: done.append(i), 0)  # type: ignore[misc]
-    spare.leave("a")
+    spare.leave("a", 0)
     assert not done
-    spare.leave("b")
-    spare.leave("b")
+    spare.leave("b", 0)
+    spare.leave("b", 0)
     assert done == [0, 1, 2]
 
 

@@ -12,6 +12,7 @@ from tests.ledger import counts
 from tests.rig import FOUR_SIXTEEN, IDENTITY, SIXTEEN, flow, step
 from triton_users.engine import Requests, Sender
 from triton_users.engine import sender as sender_module
+from triton_users.engine.gaps import GAP_NS, Spare
 from triton_users.inputs import Payloads, RandomSource
 from triton_users.schedule import Schedule
 from triton_users.stats.recorder import Recorder
@@ -55,6 +56,8 @@ class Bench:
     ) -> None:
         self.time = FakeTime()
         self.time.patch(monkeypatch, sender_module)
+        self.spare = Spare()
+        monkeypatch.setattr(sender_module, "spare", self.spare)
         self.recorder = Recorder()
         self.channel = Wireless()
         payloads = Payloads.build(IDENTITY, flow.classes, RandomSource(IDENTITY), 8, seed)
@@ -96,6 +99,22 @@ def test_every_arrival_is_sent_at_its_instant_and_none_before_t0(monkeypatch: py
     assert all(arrival == sent for arrival, sent, _ in b.channel.sent)
     assert b.channel.sent[0][0] >= b.t0
     assert b.totals()["scheduled"] == len(b.channel.sent) == b.schedule.count(0, NS_PER_S)
+
+
+def test_what_can_wait_waits_for_an_arrival_that_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    b = Bench(monkeypatch, flow(CONSTANT, rate=1000.0))
+    b.lease(0, 1)
+    done: list[int] = []
+    for before_ns in (GAP_NS + 1000, GAP_NS - 1000):
+        b.time.run_until(b.at(0.1 * (len(done) + 1)) - before_ns)
+        b.spare.ask(lambda: done.append(b.time.now), b.time.now)
+    assert done == [b.at(0.1) - GAP_NS - 1000]
+    b.time.run_until(b.at(0.3) - 1000)
+    assert done[1:] == [b.at(0.2)]
+    b.spare.ask(lambda: done.append(b.time.now), b.time.now)
+    assert len(done) == 2
+    b.sender.stop(b.time.now)
+    assert done[2:] == [b.at(0.3) - 1000]
 
 
 def test_leases_that_follow_one_another_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_stats_merge import plain
-from triton_users.sinks.spool import NUMPY
+from triton_users.sinks.spool import to_json
 from triton_users.stats import merge as merge_module
 from triton_users.stats import timeline as timeline_module
 from triton_users.stats.codec import decode, encode
@@ -51,7 +51,7 @@ def some(trial: int, count: int = 10, cls: RequestClass = ONE, **more: int) -> d
 
 def written(line: dict) -> dict:
     """As the spool has it."""
-    return orjson.loads(orjson.dumps(line, option=NUMPY))
+    return orjson.loads(to_json(line))
 
 
 def places(lines: list[dict]) -> list[tuple[int, int, int]]:

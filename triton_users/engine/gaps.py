@@ -37,6 +37,14 @@ class Spare:
     def next(self, sender: object, at_ns: int, now: int) -> None:
         """What was due has been sent; the sender's next arrival is ``at_ns``, FAR without one."""
         self._next[sender] = at_ns
+        self._work(now)
+
+    def leave(self, sender: object, now: int) -> None:
+        """It sends nothing more."""
+        self._next.pop(sender, None)
+        self._work(now)
+
+    def _work(self, now: int) -> None:
         waiting = self._waiting
         if waiting and waiting[0][0] <= now:
             waiting.popleft()[1]()
@@ -44,12 +52,6 @@ class Spare:
         while waiting and self._is_gap(now):
             waiting.popleft()[1]()
             now += GAP_NS  # about what it took
-
-    def leave(self, sender: object) -> None:
-        """It sends nothing more. What waits is done once the last one has left."""
-        self._next.pop(sender, None)
-        while self._waiting and not self._next:
-            self._waiting.popleft()[1]()
 
     def _is_gap(self, now: int) -> bool:
         """Whether no arrival is due soon; a sender that is overdue for long cannot be helped, or is gone."""

@@ -25,8 +25,11 @@ Settled = Callable[[], None]
 WAITING_BYTES = 1 << 20
 """Of lines for which there is no room yet: a minute or more of a run."""
 _CHUNK_BYTES = 1 << 20
-NUMPY = orjson.OPT_SERIALIZE_NUMPY
-"""Arrays are written as lists."""
+
+
+def to_json(line: Mapping[str, Any]) -> bytes:
+    """A line as the spool has it, without its end: arrays are written as lists."""
+    return orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 class Spool:
@@ -55,7 +58,7 @@ class Spool:
     def append(self, line: Mapping[str, Any] | str, settled: Settled = lambda: None) -> None:
         """Write one line (a mapping), or lines that are JSON already, without the last one's end.
         ``settled`` is called when the operating system has them, or when they are given up."""
-        data = (line.encode() if isinstance(line, str) else orjson.dumps(line, option=NUMPY)) + b"\n"
+        data = (line.encode() if isinstance(line, str) else to_json(line)) + b"\n"
         self._waiting.append((data, settled))
         self._waiting_bytes += len(data)
         if self._file is not None:
