@@ -42,10 +42,11 @@ class Recorder:
         self._cells: dict[tuple[int, int], Cell] = {}
         self._pool: list[Accumulator] = []
         self._messages = Messages()
-        # What has come since the last fold
-        self._tickets = array("q")  # flat: three numbers each
-        self._sizes = array("q")
-        self._ends = array("q")
+        # What has come since the last fold. No instant and no tag is negative, and an array of unsigned longs
+        # (64 bits wherever this runs) takes an int at half of the price of "q", which parses an argument.
+        self._tickets = array("L")  # flat: three numbers each
+        self._sizes = array("L")
+        self._ends = array("L")
         self._failures: list[tuple[Ticket, str, str, int, bool]] = []
         self._counted: dict[str, list[tuple[Ints | int, Ints | Sequence[int]]]] = {
             "scheduled": [],
@@ -171,8 +172,8 @@ class Recorder:
         return cell
 
     def _fold_done(self) -> None:
-        arrival, sent, tag = np.array(self._tickets).reshape(-1, 3).T
-        done = np.repeat(np.array(self._ends), np.array(self._sizes))
+        arrival, sent, tag = np.array(self._tickets, np.int64).reshape(-1, 3).T
+        done = np.repeat(np.array(self._ends, np.int64), np.array(self._sizes, np.int64))
         count = len(done)
         for held in (self._tickets, self._sizes, self._ends):
             del held[:]
