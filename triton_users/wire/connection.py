@@ -65,7 +65,9 @@ class Connection:
         self._streams = Streams(self._outgoing, window)
         self.live = self._streams.live
         self._data = Data(self._streams, window)
-        self._patterns = Patterns(self._response_blocks) if fast else None
+        self._patterns: Patterns | None = None
+        """None until the server's SETTINGS have arrived."""
+        self._fast = fast
         self._assembly: Assembly | None = None
         self._fault: ProtocolError | None = None
 
@@ -138,7 +140,14 @@ class Connection:
             raise ProtocolError(self._fault.message)
         streams = self._streams
         try:
-            used = self._parse(view)
+            used = len(view)
+            increment = -1
+            if self._patterns is not None and self._assembly is None and self._data.payload is None:
+                increment = self._patterns.take_whole(view, streams, self._data.credit)
+            if increment < 0:
+                used = self._parse(view)
+            elif increment:
+                self._outgoing.grow(increment)
             if self._pending:
                 streams.pump(streams.out)
         except ProtocolError as fault:
@@ -169,7 +178,7 @@ class Connection:
     def _parse(self, view: memoryview) -> int:
         n = len(view)
         p = self._data.resume(view, 0) if self._data.payload is not None else 0
-        patterns = self._patterns if self.ready else None
+        patterns = self._patterns
         while n - p >= frames.HEAD_SIZE:
             if patterns is not None and self._assembly is None:
                 kind = view[p + 3]
@@ -287,6 +296,8 @@ class Connection:
         self._outgoing.shift_windows(self._peer.initial_window - window)
         self._streams.out.append(frames.SETTINGS_ACK)
         self.ready = True
+        if self._patterns is None and self._fast:
+            self._patterns = Patterns(self._response_blocks)
 
     def _window_update(self, payload: memoryview, _: int, stream_id: int) -> None:
         """Section 6.9."""

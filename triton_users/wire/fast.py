@@ -16,7 +16,7 @@ from triton_users.wire.frames import DATA, END_HEADERS, END_STREAM, HEADERS
 from triton_users.wire.headers import ResponseBlocks
 from triton_users.wire.status import Status
 from triton_users.wire.streams import Streams
-from triton_users.wire.windows import ReceiveWindow
+from triton_users.wire.windows import MAX_WINDOW, ReceiveWindow
 
 MAX_DATA: Final = 16 * 1024
 """Bytes of a DATA frame beyond which a pattern saves nothing that could be measured."""
@@ -84,18 +84,34 @@ def candidate(view: memoryview, p: int) -> tuple[Parts, int] | None:
     return parts, data
 
 
+def match_one(pattern: Pattern, view: memoryview, streams: Streams) -> bool:
+    """``match`` for the one response that stands at the start of the view; whether it was taken."""
+    a, i, b, j, c, d, k, e = pattern.cut_one(view)
+    parts = (a, b, c, d, e)
+    if parts != pattern.parts or not i == j == k or i in streams.responses or i in streams.unsent:
+        return False
+    ticket = streams.live.pop(i, _ABSENT)
+    if type(ticket) is tuple:
+        streams.ok.append(ticket)
+    elif ticket is None:
+        streams.other.append((None, 0, b""))
+    elif ticket is _ABSENT:
+        return False
+    else:
+        start = pattern.message_at
+        streams.other.append((ticket, 0, bytes(view[start : start + pattern.data_length - 5])))
+    return True
+
+
 def match(pattern: Pattern, view: memoryview, p: int, count: int, streams: Streams) -> int:
     """End the streams whose responses stand at ``p``, at most ``count``; how many of them were taken."""
     parts = pattern.parts
     ok, other = streams.ok, streams.other
-    busy = streams.busy() if streams.unsent else streams.responses
-    pop = streams.live.pop
+    responses, unsent, pop = streams.responses, streams.unsent, streams.live.pop
     before = len(ok) + len(other)
-    # A slow closed loop has one at a time, which needs neither a part of the view nor an iterator.
-    cuts = (pattern.cut_one(view, p),) if count == 1 else pattern.cut(view[p : p + count * pattern.size])
-    for a, i, b, j, c, d, k, e in cuts:
+    for a, i, b, j, c, d, k, e in pattern.cut(view[p : p + count * pattern.size]):
         # One comparison of tuples costs half of what five of their parts do.
-        if (a, b, c, d, e) != parts or not i == j == k or i in busy:
+        if (a, b, c, d, e) != parts or not i == j == k or i in responses or i in unsent:
             break
         ticket = pop(i, _ABSENT)
         if type(ticket) is tuple:
@@ -113,12 +129,32 @@ def match(pattern: Pattern, view: memoryview, p: int, count: int, streams: Strea
 class Patterns:
     """The patterns learnt on one connection: by DATA length, from two equal responses of that length."""
 
-    __slots__ = ("_blocks", "_known", "_once")
+    __slots__ = ("_blocks", "_known", "_once", "_whole")
 
     def __init__(self, blocks: ResponseBlocks) -> None:
         self._blocks = blocks
         self._known: dict[int, Pattern] = {}
         self._once: dict[int, Parts] = {}
+        self._whole: dict[int, Pattern] = {}
+        """By the size of a view that holds one response, and perhaps a WINDOW_UPDATE behind it."""
+
+    def take_whole(self, view: memoryview, streams: Streams, credit: ReceiveWindow) -> int:
+        """Take the one response that ``view`` is, alone or with an update of the connection's window behind
+        it: what Triton sends while few requests are in flight. The update's increment, 0 without one; -1,
+        with nothing taken, for all else."""
+        n = len(view)
+        pattern = self._whole.get(n)
+        if pattern is None or pattern.data_length > credit.quiet:
+            return -1
+        increment = 0
+        if n > pattern.size:
+            head, increment = frames.UPDATE.unpack_from(view, pattern.size)
+            if head != frames.UPDATE_HEAD or not 0 < increment <= MAX_WINDOW:
+                return -1
+        if not match_one(pattern, view, streams):
+            return -1
+        credit.quiet -= pattern.data_length
+        return increment
 
     def take(self, view: memoryview, p: int, streams: Streams, credit: ReceiveWindow) -> int:
         """Take responses of one pattern from ``p`` on, where a HEADERS frame starts; where they end."""
@@ -132,9 +168,7 @@ class Patterns:
             if pattern is not None and not high:
                 # Only as many as need no window update: the general parser sends those, at the same byte.
                 size = pattern.size
-                count = (n - p) // size
-                if count * length > credit.quiet:
-                    count = credit.quiet // length
+                count = min((n - p) // size, credit.quiet // length)
                 if count:
                     count = match(pattern, view, p, count, streams)
                 if count:
@@ -163,4 +197,6 @@ class Patterns:
         if trailers.http is None and trailers.status == Status.OK:
             if len(self._known) >= MAX_PATTERNS:
                 self._known.clear()
-            self._known[length] = Pattern(parts, length)
+                self._whole.clear()
+            pattern = self._known[length] = Pattern(parts, length)
+            self._whole[pattern.size] = self._whole[pattern.size + frames.UPDATE.size] = pattern

@@ -44,7 +44,7 @@ class Outgoing:
 
     def __init__(self, blocks: RequestBlocks, peer: PeerSettings) -> None:
         self.pending: dict[int, Pending] = {}
-        self._blocks = blocks
+        self._blocks, self._openings = blocks, blocks.openings
         self._peer = peer
         self._window = DEFAULT_WINDOW
         self._largest = JOINED_BODY  # body that may leave with its neighbours
@@ -81,12 +81,13 @@ class Outgoing:
         Most sends of a slow closed loop and of an open one are such.
         """
         size = item.size
-        if size > self._window or size > self._largest or live > self._peer.max_concurrent:
+        window = self._window - size
+        if window < 0 or size > self._largest or live > self._peer.max_concurrent or self.pending:
             return None
-        known = self._blocks.openings.get(id(item.head))
-        if known is None or self._unopened or self._line:
+        known = self._openings.get(id(item.head))
+        if known is None:
             return None
-        self._window -= size
+        self._window = window
         _, opening, block = known
         raw_id = frames.pack_u32(stream_id)
         return b"".join((opening, raw_id, block, item.data_head, raw_id, item.body))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import Any, Final
 
 from triton_users.wire import frames
@@ -52,12 +51,6 @@ class Streams:
         items = self.items
         self.items = {stream_id: items[stream_id] for stream_id in self.live}
         self.tidy_at = 2 * len(self.items) + SPARE
-
-    def busy(self) -> Container[int]:
-        """The streams that are more than an entry in ``live``."""
-        if not self.unsent:
-            return self.responses
-        return self.responses.keys() | self.unsent.keys() if self.responses else self.unsent
 
     def response(self, stream_id: int) -> Response:
         """The response of a live stream."""
