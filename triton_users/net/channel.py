@@ -109,7 +109,10 @@ class Channel:
     @property
     def given_up(self) -> int:
         """Open streams whose requests have been given up."""
-        return sum([c.expired for c in self._current]) + sum([c.expired for c in self._retiring])
+        current = self._current
+        if len(current) == 1 and not self._retiring:
+            return current[0].expired
+        return sum([c.expired for c in (*current, *self._retiring)])
 
     def vacant(self, slots: int) -> int:
         """How many of so many slots may send now; none without a connection. The stream of a request that
@@ -248,16 +251,21 @@ class Channel:
         ``now`` is this instant and ``arrivals`` those at which they were meant to be sent (ns, local clock);
         None: now, as in closed loop. A request that waits for a connection counts as sent.
         """
-        if self._pick() is None and self._held is None:
+        connection = self._pick()
+        if connection is None and self._held is None:
             return False
-        self._place(items, tickets_of(items, arrivals, now))
+        tickets = tickets_of(items, arrivals, now)
+        if connection is not None and len(items) <= connection.ids_left:
+            connection.send(items, tickets)
+        else:
+            self._place(items, tickets)
         return True
 
     def send_one(self, item: Encoded, arrival: int, now: int) -> bool:
         """``send`` for one request, in fewer steps."""
         current = self._current
-        if len(current) == 1 and current[0].usable:
-            current[0].send_one(item, (arrival, now, item.tag))
+        if len(current) == 1 and (connection := current[0]).usable:
+            connection.send_one(item, (arrival, now, item.tag))
             return True
         return self.send((item,), (arrival,), now)
 

@@ -101,12 +101,14 @@ class Connection:
         self.ids_left -= 1
         if not self.ids_left:
             self.usable = False
-        self._out += self.wire.send_one(item, entry)
-        if not self._batching and not self._writing:
-            self._flush()
+        self.write(self.wire.send_one(item, entry))
 
-    def write(self, buffers: Sequence[Buffer]) -> None:
-        self._out += buffers
+    def write(self, buffers: list[Buffer]) -> None:
+        """Send these, after what waits already."""
+        if self._out:
+            self._out += buffers
+        else:
+            self._out = buffers
         if not self._batching and not self._writing:
             self._flush()
 
@@ -117,22 +119,22 @@ class Connection:
         try:
             while out:
                 taken = self._stream.send(out)
-                if not taken:
-                    break
-                if taken == len(out[0]) and len(out) == 1:
+                if len(out) == 1 and taken == len(out[0]):
                     out.clear()
-                else:
+                elif taken:
                     self._drop(taken)
+                else:
+                    break
         except ConnectionLost as error:
             # What the server answered before may still be there to be read: the reader ends the connection.
             self._broken, self.usable = str(error), False
             out.clear()
-        if bool(out) != self._writing:
-            self._writing = bool(out)
-            if self._writing:
-                self._writer.start(self._flush)
-            else:
-                self._writer.stop()
+        if out and not self._writing:
+            self._writing = True
+            self._writer.start(self._flush)
+        elif self._writing and not out:
+            self._writing = False
+            self._writer.stop()
 
     def _drop(self, count: int) -> None:
         out = self._out
@@ -153,14 +155,15 @@ class Connection:
             if self._skip:
                 self._discard()
                 return
-            kept = self._kept
-            taken = self._stream.receive(self._view[kept:] if kept else self._view)
+            view, kept = self._view, self._kept
+            taken = self._stream.receive(view[kept:] if kept else view)
             if taken < 0:
                 if self._broken:
                     raise ConnectionLost(self._broken)
                 return
             now = now_ns()
-            got = self.wire.receive(self._view[: kept + taken])
+            filled = kept + taken
+            ok, other, out, used, self._skip, closing = self.wire.receive(view[:filled])
         except ConnectionLost as error:
             self.close(str(error))
             return
@@ -171,8 +174,6 @@ class Connection:
             report(self)
             self.close("a fault of the client's own: see its output")
             return
-        ok, other, out, used, self._skip, closing = got
-        filled = kept + taken
         if used < filled:
             self._keep(used, filled)
         else:
@@ -203,7 +204,7 @@ class Connection:
 
     def _book(self, ok: list[Ticket], other: Sequence[tuple[Any, int, bytes]], now: int) -> None:
         """Tell the listener what has ended; what that makes it send leaves with our acknowledgements."""
-        self._batching = True
+        self._batching = bool(other or self._out)
         try:
             if other:
                 self._finish(other, now)
@@ -211,9 +212,10 @@ class Connection:
         except Exception:
             report(self)
         finally:
-            self._batching = False
-        if not self._writing:
-            self._flush()
+            if self._batching:
+                self._batching = False
+                if not self._writing:
+                    self._flush()
         if ok:
             try:
                 self.listener.done(ok, now)
