@@ -191,13 +191,15 @@ class InferenceServerClient(InferenceServerClientBase, ControlCalls):  # type: i
     def _class_of(self, model_name: str, inputs: Sequence[Any]) -> RequestClass:
         shape_keys: list[ShapeKey] = [getattr(i, "_shape_key", None) or shape_key(i) for i in inputs]
         key = (model_name, *shape_keys)
-        cls = self._classes.get(key)
-        if cls is None:
-            batch_size, shapes = 1, sorted(shape_keys)
-            if shapes and self._batched(model_name):
-                batch_size = shapes[0][1][0]
-                shapes = [(name, shape[1:]) for name, shape in shapes]
-            cls = self._classes[key] = RequestClass(model_name, batch_size, tuple(shapes))
+        return self._classes.get(key) or self._learn_class(key, sorted(shape_keys))
+
+    def _learn_class(self, key: tuple[Any, ...], shapes: list[ShapeKey]) -> RequestClass:
+        """The class of requests to the model ``key[0]`` whose inputs have these shapes."""
+        model_name, batch_size = key[0], 1
+        if shapes and self._batched(model_name):
+            batch_size = shapes[0][1][0]
+            shapes = [(name, shape[1:]) for name, shape in shapes]
+        cls = self._classes[key] = RequestClass(model_name, batch_size, tuple(shapes))
         return cls
 
     # Streams

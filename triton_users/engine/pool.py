@@ -179,7 +179,7 @@ class Pool(Sender):
 
     def turn_over(self, member: Member) -> None:
         """After a task: an arrival that made no request, and has promised none, has failed."""
-        if not member.promised:
+        if member.arrival_ns and not member.promised:
             self._fruitless(member)
 
     def promise(self, member: Member) -> None:
@@ -207,13 +207,12 @@ class Pool(Sender):
             raise
 
     def _may_send(self) -> bool:
-        if self._closed_loop:
-            return self._leased.allows(now_ns()) and self.channel.ready and self._has_slot()
-        return self._open and self._t0 <= now_ns()
-
-    def _has_slot(self) -> bool:
-        """The stream of a request that was given up holds its user's slot until it ends."""
+        if not self._closed_loop:
+            return self._open and self._t0 <= now_ns()
+        if not (self._leased.allows(now_ns()) and self.channel.ready):
+            return False
         given_up = self.channel.given_up
+        # The stream of a request that was given up holds its user's slot until it ends.
         return not given_up or self.calls + given_up < self._users
 
     def _launch(self, chunk: Chunk, start: int, end: int, now: int) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from triton_users.client import InferenceServerClient, InferenceServerException
 from triton_users.client.context import CallContext
+from triton_users.client.tensors import ShapeKey
 from triton_users.engine import Member, Pool
 from triton_users.net import RpcError
 from triton_users.step import RequestClass
@@ -42,12 +42,11 @@ class TaskClient(InferenceServerClient):
             _batching[key] = super()._batched(model_name)
         return _batching[key]
 
-    def _class_of(self, model_name: str, inputs: Sequence[Any]) -> RequestClass:
+    def _learn_class(self, key: tuple[Any, ...], shapes: list[ShapeKey]) -> RequestClass:
         try:
-            return super()._class_of(model_name, inputs)
+            return super()._learn_class(key, shapes)
         except InferenceServerException:  # the request itself will say what is wrong, and be counted
-            shapes = sorted((tensor.name(), tuple(tensor.shape())) for tensor in inputs)
-            return RequestClass(model_name, 1, tuple(shapes))
+            return RequestClass(key[0], 1, tuple(shapes))
 
     def _send(
         self,
