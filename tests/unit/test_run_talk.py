@@ -60,6 +60,16 @@ def test_a_hello_of_another_version_can_be_read() -> None:
     assert p.decode(packed) == p.Hello("9.0")
 
 
+def test_a_message_is_a_map_of_its_fields() -> None:
+    """A worker of another version must be able to read so much as a refusal."""
+    assert p.encode(p.Refused("why")) == b"\x82\xa1!\xa7Refused\xa6reason\xa3why"
+
+
+def test_what_is_no_message_cannot_be_sent() -> None:
+    with pytest.raises(TypeError, match="cannot send ClockSync"):
+        p.encode(ClockSync())
+
+
 HELLO = p.Hello("1.0", "f" * 16, "d" * 16, "here", 1, "127.0.0.1")
 
 
