@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 ECHOES = 60
 """Echoes looked back on."""
@@ -15,10 +16,12 @@ DRIFT = 100e-6
 """What two clocks may gain on each other: each crystal's 50 ppm."""
 
 
-@dataclass(frozen=True, slots=True)
-class Echo:
-    """``error_ns`` is half of its round trip, and the drift in it; ``at_ns`` when it came back."""
+class Echo(NamedTuple):
+    """``error_ns`` is half of its round trip, and the drift in it; ``at_ns`` when it came back. ``rank``
+    orders echoes by how wrong they are at any one time, for all grow worse at the same pace."""
 
+    rank: float
+    number: int
     at_ns: int
     offset_ns: int
     error_ns: int
@@ -28,7 +31,9 @@ class Echo:
 class ClockSync:
     """Their clock minus ours, in ns, and how wrong that may be, as of the last echo."""
 
-    _echoes: deque[Echo] = field(default_factory=lambda: deque(maxlen=ECHOES))
+    _best: deque[Echo] = field(default_factory=deque)
+    """Of the last ECHOES those that no later one beats, in order: the first is the best."""
+    _count: int = 0
     offset_ns: int = 0
     uncertainty_ns: int | None = None
     """None while nothing is known."""
@@ -40,14 +45,19 @@ class ClockSync:
         if trip < 0:
             return
         error_ns = trip // 2 + round(DRIFT * trip) + 2
-        self._echoes.append(Echo(received_ns, answered_ns - (sent_ns + received_ns) // 2, error_ns))
-        best = min(self._echoes, key=lambda echo: _wrong(echo, received_ns))
-        self.offset_ns, self.uncertainty_ns = best.offset_ns, _wrong(best, received_ns)
+        rank = error_ns - DRIFT * received_ns
+        echoes = self._best
+        while echoes and echoes[-1].rank > rank:
+            echoes.pop()
+        offset_ns = answered_ns - (sent_ns + received_ns) // 2
+        echoes.append(Echo(rank, self._count, received_ns, offset_ns, error_ns))
+        self._count += 1
+        if echoes[0].number < self._count - ECHOES:
+            echoes.popleft()
+        best = echoes[0]
+        self.offset_ns = best.offset_ns
+        self.uncertainty_ns = best.error_ns + round(DRIFT * (received_ns - best.at_ns))
 
     @property
     def known(self) -> bool:
         return self.uncertainty_ns is not None
-
-
-def _wrong(echo: Echo, now: int) -> int:
-    return echo.error_ns + round(DRIFT * (now - echo.at_ns))

@@ -12,7 +12,7 @@ from triton_users.run import protocol as p
 from triton_users.run.conversation import shares
 from triton_users.run.workers import Workers, mismatch
 from triton_users.step import POISSON, Flow, Lease, RequestClass, Step
-from triton_users.timesync import DRIFT, ClockSync
+from triton_users.timesync import DRIFT, ECHOES, ClockSync
 from triton_users.units import NS_PER_MS, NS_PER_S, RequestRate
 
 STEP = Step(
@@ -177,3 +177,22 @@ def test_the_shortest_trip_counts_until_it_is_old() -> None:
     assert sync.offset_ns == 1_000_000
     sync.add(NS_PER_S, NS_PER_S + 1_000_100, NS_PER_S)  # as good, and new
     assert sync.offset_ns == 1_000_100
+
+
+@pytest.mark.parametrize("spread_ns", [0, 3, 100_000, 200 * NS_PER_MS])
+def test_the_best_of_the_last_echoes_is_that_of_the_plain_formula(spread_ns: int) -> None:
+    """To the nanosecond: which of two is taken that differ by less than that does not matter. Wide trips keep
+    one echo the best until it is too old to be looked back on."""
+    draw = random.Random(spread_ns)
+    sync, echoes, now = ClockSync(), list[tuple[int, int, int]](), 10**16
+    for _ in range(2000):
+        trip = draw.randint(0, spread_ns)
+        now += trip + draw.randint(0, 500 * NS_PER_MS)
+        offset = draw.randint(-NS_PER_S, NS_PER_S)
+        sync.add(now - trip, now - trip // 2 + offset, now)
+        echoes = [*echoes, (now, (now - trip // 2 + offset) - (2 * now - trip) // 2, trip)][-ECHOES:]
+        wrong = [trip // 2 + round(DRIFT * trip) + 2 + round(DRIFT * (now - at)) for at, _, trip in echoes]
+        assert sync.uncertainty_ns is not None
+        assert abs(sync.uncertainty_ns - min(wrong)) <= 1
+        best = [echo[1] for echo, ns in zip(echoes, wrong, strict=True) if ns <= min(wrong) + 1]
+        assert sync.offset_ns in best
