@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,7 @@ class Workplace:
         self.answers = {f"w{number}": answer for number, answer in enumerate(answers)}
         self.sent: list[tuple[Any, str | None]] = []
         self.notes: list[str] = []
+        self.expected: list[list[int]] = []
         self.workers = Workers(self.hear, lambda: list(self.answers))
         self.talk = Conversation("r", 0, self.workers, self.start, lambda window: None, lambda peer: None)
         for number, node in enumerate(self.answers):
@@ -62,7 +64,14 @@ class Workplace:
     def step_run(self, needed: int = 1, unreachable_from: str = "", step: Step = STEP) -> StepRun:
         settings = replace(Settings(), wait_ready_ns=200 * NS_PER_MS)
         diary = SimpleNamespace(workers=lambda peers, now: None, look=lambda: None)
-        record: Any = SimpleNamespace(note=self.notes.append, timeline=Timeline(), diary=diary)
+        record: Any = SimpleNamespace(
+            note=self.notes.append,
+            timeline=Timeline(),
+            diary=diary,
+            progress=lambda at_ns: None,
+            voice=SimpleNamespace(say=self.notes.append),
+            expect=self.expected.append,
+        )
         target: Any = SimpleNamespace(
             unreachable_from=lambda host: "is elsewhere" if host == unreachable_from else None,
             watch=lambda: None,
@@ -117,6 +126,44 @@ def test_only_the_embedded_server_is_out_of_reach_from_elsewhere(tmp_path: Path)
     assert "-H HOST:8001" in (embedded.unreachable_from("elsewhere") or "")
     assert embedded.unreachable_from(socket.gethostname()) is None
     assert given.unreachable_from("elsewhere") is None
+
+
+def test_the_name_of_this_machine_is_not_asked_for_each_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten times a second, and each time a call of the system."""
+    one, here = Target(None, (), tmp_path, print), socket.gethostname()
+    monkeypatch.setattr(socket, "gethostname", None)
+    assert one.unreachable_from(here) is None
+
+
+# While it runs
+
+
+def test_who_comes_goes_and_cannot_take_part_is_said_while_load_runs() -> None:
+    place = Workplace(READY, READY, READY)
+    one = place.step_run(step=replace(STEP, interval_ns=700 * NS_PER_MS))
+    first, second, third = place.workers.peers.values()
+    one.joined = {first.number: first}
+
+    def later(turn: int) -> None:
+        if turn == 1:
+            one.joined[second.number] = second
+        elif turn == 2:
+            third.ready = p.Ready("r", 0, "no way to Triton")
+        elif turn == 3:
+            del place.answers["w0"]
+
+    turns = itertools.count()
+    one.record.progress = lambda at_ns: later(next(turns))  # type: ignore[method-assign]
+    one._lead(place.talk.now)
+    assert place.notes == [
+        "worker 1 (host1, pid 1) has joined",
+        "goes on without worker 2 (host2, pid 2): no way to Triton",
+        "worker 0 (host0, pid 0) is gone",
+    ]
+    assert place.expected == [[0], [0, 1], [1]]
+    assert list(place.workers.refused) == ["w2"]
 
 
 # The end

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from triton_users.clock import now_ns
@@ -62,7 +62,7 @@ class StepRun:
     slots: Counter[int] = field(default_factory=Counter)
     deserted: bool = False
     """Workers that took part have not answered, and none is left."""
-    _there: dict[int, str] = field(default_factory=dict)
+    _there: dict[int, Peer] = field(default_factory=dict)
     _alone_since: int | None = None
 
     # What workers say
@@ -103,7 +103,7 @@ class StepRun:
         deadline = now_ns() + most_ns
         while not there():
             self.talk.listen(0.02)
-            self._watch()
+            self._watch(self.talk.here())
             if self.stopping():
                 raise Stopped
             if now_ns() > deadline:
@@ -118,7 +118,7 @@ class StepRun:
         self.talk.soon()
         most_ns = PREPARE_NS + self.settings.wait_ready_ns
         self._in_time(lambda: not self._unready(), most_ns)
-        problems = self._failed()
+        problems = self._failed(self.talk.here())
         for peer in self._unready():
             problems[f"{peer.name}: did not get ready within {most_ns / NS_PER_S:g} s, see its log"] = peer
         for peer in self._ready():
@@ -134,13 +134,14 @@ class StepRun:
 
     def _unready(self) -> list[Peer]:
         """Workers that are here and have yet to get ready, or to say why they cannot."""
-        settled = {peer.node for peer in (*self._ready(), *self._failed().values())}
-        return [peer for peer in self.talk.here() if peer.node not in settled]
+        here = self.talk.here()
+        settled = {peer.node for peer in (*self._ready(), *self._failed(here).values())}
+        return [peer for peer in here if peer.node not in settled]
 
-    def _failed(self) -> dict[str, Peer]:
+    def _failed(self, here: Iterable[Peer]) -> dict[str, Peer]:
         """Why workers that are here cannot take part."""
         found = {}
-        for peer in self.talk.here():
+        for peer in here:
             if (why := self.target.unreachable_from(peer.hello.host)) is not None:
                 found[f"{peer.name} {why}"] = peer  # before it sends to whatever is on its own loopback
             elif (error := peer.fault(self.step.index)) is not None:
@@ -163,34 +164,37 @@ class StepRun:
             left_s = 0.1 if length is None else (length - at) / NS_PER_S
             self.talk.listen(max(min(0.1, left_s), 0.001))
             self.record.progress(self.talk.now - t0)
-            self._watch()
-            self._attend()
-            if self._alone():
+            here = self.talk.here()
+            self._watch(here)
+            if failed := self._failed(here):
+                self._go_on_without(failed)
+                here = self.talk.here()
+            self._attend(here)
+            if self._alone(here):
                 return
 
-    def _attend(self) -> None:
+    def _attend(self, here: Collection[Peer]) -> None:
         """Say who came and who went; a second waits for the windows of those that are here."""
-        self._go_on_without(self._failed())
-        there = {peer.number: peer.name for peer in self._living()}
+        there = {peer.number: peer for peer in here if peer.number in self.joined}
         if there.keys() == self._there.keys():
             return
         if self._there:
             for number in sorted(there.keys() - self._there.keys()):
-                self.record.voice.say(f"{there[number]} has joined")
+                self.record.voice.say(f"{there[number].name} has joined")
             for number in sorted(self._there.keys() - there.keys()):
-                self.record.voice.say(f"{self._there[number]} is gone")
+                self.record.voice.say(f"{self._there[number].name} is gone")
         self._there = there
         self.record.expect(sorted(there))
 
-    def _alone(self) -> bool:
-        if self.talk.here():
+    def _alone(self, here: Collection[Peer]) -> bool:
+        if here:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = now_ns()
         return self._alone_since is not None and now_ns() - self._alone_since > ALONE_NS
 
-    def _watch(self) -> None:
-        self.record.diary.workers(self.talk.here(), self.talk.now)
+    def _watch(self, here: Collection[Peer]) -> None:
+        self.record.diary.workers(here, self.talk.now)
         self.record.diary.look()
         death = self.target.watch()
         if death is not None:
@@ -210,7 +214,7 @@ class StepRun:
                 asked = now_ns()
                 self.talk.end_step(owing)
             self.talk.listen(0.02)
-            self._watch()
+            self._watch(self.talk.here())
         stops = [
             peer.done.stopped_ns
             for number, peer in self.joined.items()

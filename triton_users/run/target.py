@@ -51,6 +51,7 @@ class Target:
         self._tell = tell
         self._triton: embedded.EmbeddedTriton | None = None
         self._restarting: gevent.Greenlet | None = None
+        self._hostname = socket.gethostname()
         self.models = sorted(set(models))
         self._logs = logs
         self._made: list[Path] = []
@@ -61,7 +62,7 @@ class Target:
 
     def unreachable_from(self, host: str) -> str | None:
         """Why workers on the machine of that name cannot reach the server; None where they may."""
-        if not self.embedded or host == socket.gethostname():
+        if not self.embedded or host == self._hostname:
             return None
         return (
             "is on another machine than the embedded Triton, which is on the master's loopback: start Triton "
