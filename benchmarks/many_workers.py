@@ -91,8 +91,8 @@ class SimulatedWorker:
     async def say(self, kind: str, data: Any) -> None:
         await self._socket.send(msgpack.packb((kind, data, self.node)))
 
-    async def up(self, message: Any) -> None:
-        await self.say(p.UP, p.encode(message))
+    async def up(self, *messages: Any) -> None:
+        await self.say(p.UP, p.encode(*messages))
 
     async def live(self) -> None:
         """From the first word to Locust's quit."""
@@ -125,7 +125,8 @@ class SimulatedWorker:
                 total = sum(counts.values())
                 await self.say("spawning_complete", {"user_classes_count": counts, "user_count": total})
             elif kind == p.DOWN:
-                await self._told(p.decode(data))
+                for message in p.decode(data):
+                    await self._told(message)
             elif kind == "quit":
                 self.quit.set()
 

@@ -46,7 +46,7 @@ class Workplace:
         return p.RunStart("r", "", 0, "", peer.number, Settings())
 
     def hear(self, packed: bytes, node: str | None) -> None:
-        message = p.decode(packed)
+        [message] = p.decode(packed)
         self.sent.append((message, node))
         assert node is not None
         if isinstance(message, p.Grant):

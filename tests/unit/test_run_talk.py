@@ -43,12 +43,15 @@ MESSAGES = [
 
 def test_every_message_has_a_round_trip() -> None:
     for message in MESSAGES:
-        assert p.decode(p.encode(message)) == message
+        assert p.decode(p.encode(message)) == (message,)
+    assert p.decode(p.encode(*MESSAGES)) == tuple(MESSAGES)
     sent = {type(message) for message in MESSAGES}
     assert {cls for cls in p._TYPES.values() if cls.__module__ == p.__name__} == sent
 
 
-@pytest.mark.parametrize("packed", [b"", b"\xc1", b"\x81\xa1!\xa4Nope", p.encode(p.RunEnd("r"))[:-1]])
+@pytest.mark.parametrize(
+    "packed", [b"", b"\xc1", b"\x81\xa1!\xa4Nope", b"\x91\x81\xa1!\xa4Nope", p.encode(p.RunEnd("r"))[:-1]]
+)
 def test_what_is_not_ours_is_a_value_error(packed: bytes) -> None:
     with pytest.raises(ValueError, match="not a message of ours"):
         p.decode(packed)
@@ -57,7 +60,7 @@ def test_what_is_not_ours_is_a_value_error(packed: bytes) -> None:
 def test_a_hello_of_another_version_can_be_read() -> None:
     """With fields that we do not know, without some that we do."""
     packed = p.encode(p.Hello("9.0")).replace(b"\xa7address", b"\xa7another")
-    assert p.decode(packed) == p.Hello("9.0")
+    assert p.decode(packed) == (p.Hello("9.0"),)
 
 
 def test_a_message_is_a_map_of_its_fields() -> None:
@@ -92,8 +95,8 @@ def test_another_host_is_no_difference() -> None:
 
 
 def test_the_refused_are_named_and_sent_home() -> None:
-    sent: list[tuple[object, str | None]] = []
-    workers = Workers(lambda packed, node: sent.append((p.decode(packed), node)), lambda: ["a", "b"])
+    sent: list[tuple[object, ...]] = []
+    workers = Workers(lambda packed, node: sent.append((*p.decode(packed), node)), lambda: ["a", "b"])
     peer = workers.hello("a", HELLO, 0, HELLO)
     assert peer is not None
     assert workers.hello("b", replace(HELLO, version="2", pid=77), 0, HELLO) is None

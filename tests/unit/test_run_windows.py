@@ -48,11 +48,11 @@ class Heard:
         self.tell(p.StepBegin(0, 0, now_ns() - 700 * NS_PER_MS, 1))
 
     def _hear(self, packed: bytes) -> None:
-        message = p.decode(packed)
-        if isinstance(message, p.WindowSent):
-            self.seqs.append(message.seq)
-        elif isinstance(message, p.Done):
-            self.done = message
+        for message in p.decode(packed):
+            if isinstance(message, p.WindowSent):
+                self.seqs.append(message.seq)
+            elif isinstance(message, p.Done):
+                self.done = message
 
     def tell(self, message: Any) -> None:
         self.worker.receive(p.encode(message))

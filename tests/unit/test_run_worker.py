@@ -29,7 +29,7 @@ def test_nothing_is_lost_while_the_way_to_the_master_is_full() -> None:
     def send(packed: bytes) -> None:
         if full and full.pop(0):
             raise RPCSendError("ZMQ sent failure")
-        sent.append(p.decode(packed))
+        sent.extend(p.decode(packed))
 
     one = Worker({}, send, lambda reason, code: None)
     one.greet(p.Hello("1"))

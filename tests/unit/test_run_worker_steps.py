@@ -58,9 +58,7 @@ class Place:
     def _hear(self, packed: bytes) -> None:
         while now_ns() < self.full_until_ns:
             gevent.sleep(0.05)
-        message = p.decode(packed)
-        if not self.loses(message):
-            self.said.append(message)
+        self.said += [message for message in p.decode(packed) if not self.loses(message)]
 
     def tell(self, message: Any) -> None:
         self.worker.receive(p.encode(message))
@@ -138,7 +136,7 @@ def test_a_ready_that_got_lost_is_said_again(place: Place) -> None:
 def test_hello_is_said_until_the_master_speaks(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
     monkeypatch.setattr(worker_module, "GREET_S", 0.01)
     heard: list[Any] = []
-    one = Worker({}, lambda packed: heard.append(p.decode(packed)), lambda reason, code: None)
+    one = Worker({}, lambda packed: heard.extend(p.decode(packed)), lambda reason, code: None)
     one.greet(p.Hello("1"))
     until(lambda: len(heard) > 2)
     one.receive(p.encode(p.Grant((), 5)))

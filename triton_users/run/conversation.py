@@ -83,7 +83,8 @@ class Conversation:
                 continue
             peer = self.workers.peers.get(node)
             if peer is not None:
-                self._hear(peer, p.decode(packed))
+                for message in p.decode(packed):
+                    self._hear(peer, message)
 
     def soon(self) -> None:
         """Have the next round at once."""

@@ -1,7 +1,8 @@
 """What master and workers say to each other: small frozen values, packed by msgpack.
 
-Locust carries them in one message type each way. The handlers only append to an inbox, since Locust's
-receive loop must not be held up; whoever owns the inbox reads it in a greenlet of its own.
+Locust carries them in one message type each way, one of its own with one or several of ours. The handlers
+only append to an inbox, since Locust's receive loop must not be held up; whoever owns the inbox reads it in a
+greenlet of its own.
 
 Messages may get lost when a connection breaks, so none is needed twice to be understood and all may be
 repeated: each Beat says where its worker is, and the master sends again what that worker still lacks. Leases
@@ -170,16 +171,17 @@ _FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in _TYPES.val
 """Looked up once: asking a dataclass for its fields takes as long as packing it."""
 
 
-def encode(message: Any) -> bytes:
-    """Pack one of this module's values."""
-    packed: bytes = msgpack.packb(message, default=_plain)
+def encode(*messages: Any) -> bytes:
+    """Pack this module's values; one alone goes without the list, as all versions know it."""
+    packed: bytes = msgpack.packb(messages if len(messages) > 1 else messages[0], default=_plain)
     return packed
 
 
-def decode(packed: bytes) -> Any:
-    """The value again; sequences become tuples. Raises ValueError for what is not ours."""
+def decode(packed: bytes) -> tuple[Any, ...]:
+    """The values again; sequences become tuples. Raises ValueError for what is not ours."""
     try:
-        return msgpack.unpackb(packed, use_list=False, object_hook=_value, strict_map_key=False)
+        found = msgpack.unpackb(packed, use_list=False, object_hook=_value, strict_map_key=False)
+        return found if isinstance(found, tuple) else (found,)
     except (KeyError, TypeError, ValueError, msgpack.exceptions.UnpackException) as error:
         raise ValueError(f"not a message of ours: {error}") from error
 

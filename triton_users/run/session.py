@@ -347,10 +347,10 @@ class Session:
     def receive(self, node: str, packed: bytes) -> None:
         """A worker's message: only queued, or noted if it is a greeting."""
         if not self.workers.knows(node):
-            message = p.decode(packed)
-            if not isinstance(message, p.Hello):
+            greeting = next((one for one in p.decode(packed) if isinstance(one, p.Hello)), None)
+            if greeting is None:
                 return
-            if self.workers.hello(node, message, now_ns(), self._hello) is None:
+            if self.workers.hello(node, greeting, now_ns(), self._hello) is None:
                 self.voice.error(self.workers.refused[node])
         if node in self.workers.peers and self.run is not None and self.running:
             self.run.talk.inbox.put((node, packed))

@@ -66,7 +66,7 @@ class Worker:
         self._send = send
         self._end = end
         self._inbox: Queue[bytes] = Queue()
-        self._outbox: Queue[Any] = Queue()
+        self._outbox: Queue[tuple[Any, ...]] = Queue()
         self._run: WorkerRun | None = None
         self._heard = True
         self._spoken_to = Event()
@@ -80,12 +80,12 @@ class Worker:
     def greet(self, hello: p.Hello) -> None:
         """Introduce this worker, at the end of Locust's ``init``; again until the master has something to say
         to it, for a message may get lost."""
-        self._outbox.put(hello)
+        self._say(hello)
         gevent.spawn(self._greet_again, hello)
 
     def _greet_again(self, hello: p.Hello) -> None:
         while not self._spoken_to.wait(GREET_S):
-            self._outbox.put(hello)
+            self._say(hello)
 
     def heard(self) -> None:
         """The master has shown that it lives."""
@@ -117,15 +117,19 @@ class Worker:
         while not self._outbox.empty() and now_ns() < deadline:
             gevent.sleep(0.01)
 
+    def _say(self, *messages: Any) -> None:
+        """In one message of Locust's, as soon as it may be."""
+        self._outbox.put(messages)
+
     def _broke(self, greenlet: Any) -> None:
         self._end(f"this worker broke: {greenlet.exception!r}; please report it", EXIT_BROKEN)
 
     def _write(self) -> None:
         """A message is gone from the outbox when it is sent: Locust gives up on a full socket after 9 s."""
         while True:
-            message = self._outbox.peek()
+            messages = self._outbox.peek()
             try:
-                self._send(p.encode(message))
+                self._send(p.encode(*messages))
             except (RPCError, RPCSendError) as error:
                 logging.getLogger(__name__).warning("the way to the master is full: %s", error)
                 gevent.sleep(ROUND_S)
@@ -134,24 +138,28 @@ class Worker:
 
     def _read(self) -> None:
         while True:
-            message = p.decode(self._inbox.get())
+            messages = p.decode(self._inbox.get())
             self.heard()
             self._spoken_to.set()
-            if isinstance(message, p.Grant):
-                self._answer(message)
-            elif isinstance(message, p.RunStart):
-                if self._run is None or self._run.id != message.run:
-                    if self._run is not None:
-                        self._run.leave()
-                    self._run = WorkerRun(message, self._classes, self._outbox.put, self._broke)
-            elif isinstance(message, p.Refused):
-                self._end(f"the master refuses this worker: {message.reason}", EXIT_REFUSED)
-            elif self._run is not None:
-                self._run.handle(message)
+            for message in messages:
+                self._handle(message)
+
+    def _handle(self, message: Any) -> None:
+        if isinstance(message, p.Grant):
+            self._answer(message)
+        elif isinstance(message, p.RunStart):
+            if self._run is None or self._run.id != message.run:
+                if self._run is not None:
+                    self._run.leave()
+                self._run = WorkerRun(message, self._classes, self._say, self._broke)
+        elif isinstance(message, p.Refused):
+            self._end(f"the master refuses this worker: {message.reason}", EXIT_REFUSED)
+        elif self._run is not None:
+            self._run.handle(message)
 
     def _answer(self, grant: p.Grant) -> None:
         if self._run is None or self._run.closing is not None:
-            self._outbox.put(p.Beat(grant.sent_ns, now_ns(), "", -1, -1))
+            self._say(p.Beat(grant.sent_ns, now_ns(), "", -1, -1))
         else:
             self._run.granted(grant)
 
