@@ -1,7 +1,8 @@
 """One time axis: another host's clock against ours, from the echoes of messages; pure.
 
-As in NTP (RFC 5905, section 8): of a message sent at s, answered at w on the other clock and back at r, the
-offset is w − (s + r) / 2, wrong by at most half the round trip; and by what the clocks have drifted since.
+As in NTP (RFC 5905, section 8): of a message sent at s, answered at w on the other clock after h there, and
+back at r, the offset is w − h / 2 − (s + r) / 2, wrong by at most half the round trip, which is r − s − h;
+and by what the clocks have drifted since s.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ DRIFT = 100e-6
 
 
 class Echo(NamedTuple):
-    """``error_ns`` is half of its round trip, and the drift in it; ``at_ns`` when it came back. ``rank``
+    """``error_ns`` is half of its round trip, and the drift until it was back, at ``at_ns``. ``rank``
     orders echoes by how wrong they are at any one time, for all grow worse at the same pace."""
 
     rank: float
@@ -38,18 +39,18 @@ class ClockSync:
     uncertainty_ns: int | None = None
     """None while nothing is known."""
 
-    def add(self, sent_ns: int, answered_ns: int, received_ns: int) -> None:
-        """One echo: ``sent_ns`` and ``received_ns`` on our clock, ``answered_ns`` on theirs.
-        One that ends before it begins is not believed."""
-        trip = received_ns - sent_ns
+    def add(self, sent_ns: int, answered_ns: int, received_ns: int, held_ns: int = 0) -> None:
+        """One echo: ``sent_ns`` and ``received_ns`` on our clock, ``answered_ns`` on theirs, when it had been
+        there for ``held_ns``. One that ends before it begins is not believed."""
+        trip = received_ns - sent_ns - held_ns
         if trip < 0:
             return
-        error_ns = trip // 2 + round(DRIFT * trip) + 2
+        error_ns = trip // 2 + round(DRIFT * (received_ns - sent_ns)) + 2
         rank = error_ns - DRIFT * received_ns
         echoes = self._best
         while echoes and echoes[-1].rank > rank:
             echoes.pop()
-        offset_ns = answered_ns - (sent_ns + received_ns) // 2
+        offset_ns = answered_ns - (held_ns + sent_ns + received_ns) // 2
         echoes.append(Echo(rank, self._count, received_ns, offset_ns, error_ns))
         self._count += 1
         if echoes[0].number < self._count - ECHOES:

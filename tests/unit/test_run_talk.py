@@ -35,7 +35,7 @@ MESSAGES = [
     p.Refused("why"),
     p.Hello("1.0", "f", "d", "host", 4, "198.18.0.2"),
     p.Ready("r", 2, "no server", ("note",)),
-    p.Beat(1, 2, "r", 2, -1),
+    p.Beat(1, 2, "r", 2, -1, 3),
     p.WindowSent("r", 4, b"\x00\xff"),
     p.Done("r", 2, 4, 5, 6, (Lease(2, 0, 1000, 1, 3),), "no space"),
 ]
@@ -147,7 +147,8 @@ def test_shares_of_the_cap(cap: int, numbers: list[int]) -> None:
 @pytest.mark.parametrize("asymmetry", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("drift", [0.0, 50e-6, -100e-6])
 def test_the_offset_is_within_its_stated_uncertainty(asymmetry: float, drift: float) -> None:
-    """Random delays, all of them on one way in the worst case, and clocks that drift within the bound."""
+    """Random delays, all of them on one way in the worst case, every second answer held for a while, and
+    clocks that drift within the bound."""
     for seed in range(40):
         draw = random.Random(seed)
         sync, offset = ClockSync(), draw.randint(-(10**12), 10**12)
@@ -155,10 +156,11 @@ def test_the_offset_is_within_its_stated_uncertainty(asymmetry: float, drift: fl
         for round_ in range(200):
             sent = round_ * 500 * NS_PER_MS
             trip = int(base + draw.expovariate(1 / (20 * NS_PER_MS)))
-            there = int(trip * asymmetry)
-            answered = sent + there
-            sync.add(sent, answered + offset + int(drift * answered), sent + trip)
-            true = offset + drift * (sent + trip)
+            held = draw.randint(0, 300 * NS_PER_MS) * (round_ % 2)
+            answered, back = sent + int(trip * asymmetry) + held, sent + trip + held
+            theirs = answered + offset + int(drift * answered)
+            sync.add(sent, theirs, back, int(held * (1 + drift)))
+            true = offset + drift * back
             assert sync.uncertainty_ns is not None
             assert abs(sync.offset_ns - true) <= sync.uncertainty_ns, (seed, round_)
         assert sync.uncertainty_ns < base / 2 + 5 * NS_PER_MS + DRIFT * 30 * NS_PER_S
@@ -171,6 +173,15 @@ def test_nothing_is_known_before_an_echo() -> None:
     assert sync.uncertainty_ns is None
     sync.add(10, 1015, 20)
     assert (sync.known, sync.offset_ns, sync.uncertainty_ns) == (True, 1000, 7)
+
+
+def test_what_was_held_is_not_the_ways() -> None:
+    """The four stamps of NTP: sent at 10, there at 1015, answered at 1515, back at 520."""
+    sync = ClockSync()
+    sync.add(10, 1515, 520, 500)
+    assert (sync.offset_ns, sync.uncertainty_ns) == (1000, 7)
+    sync.add(10, 1515, 520, 511)  # held for longer than it was away
+    assert (sync.offset_ns, sync.uncertainty_ns) == (1000, 7)
 
 
 def test_the_shortest_trip_counts_until_it_is_old() -> None:

@@ -97,8 +97,9 @@ class Conversation:
             case p.Hello():
                 self._greet(peer)
             case p.Beat():
-                peer.clock.add(message.sent_ns, message.at_ns, now)
-                peer.alive_ns = max(peer.alive_ns, message.sent_ns)
+                peer.clock.add(message.sent_ns, message.at_ns, now, message.held_ns)
+                # It answered so long after our word had come, which was later than we sent it.
+                peer.alive_ns = max(peer.alive_ns, message.sent_ns + message.held_ns)
                 before, peer.beat = peer.beat, message
                 if (before.run, before.begun) != (message.run, message.begun):
                     self._greet(peer)

@@ -124,14 +124,16 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """Alive, at ``at_ns`` of the worker's clock; ``sent_ns`` echoes the Grant that it answers. ``run`` is the
-    run it knows, ``prepared`` and ``begun`` the steps it has prepared and begun last (-1: none)."""
+    """Alive, at ``at_ns`` of the worker's clock; ``sent_ns`` echoes the Grant that it answers, which came
+    ``held_ns`` before. ``run`` is the run it knows, ``prepared`` and ``begun`` the steps it has prepared and
+    begun last (-1: none)."""
 
     sent_ns: int
     at_ns: int
     run: str
     prepared: int
     begun: int
+    held_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

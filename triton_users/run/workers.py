@@ -28,7 +28,7 @@ class Peer:
     hello: p.Hello
     heard_ns: int
     alive_ns: int
-    """When the master sent the newest Grant that it has answered: older words may only have been late."""
+    """The latest time at which it must have been alive: a word that has just come may have been late."""
     clock: ClockSync = field(default_factory=ClockSync)
     beat: p.Beat = NOTHING
     ready: p.Ready | None = None

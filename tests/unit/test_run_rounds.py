@@ -1,0 +1,68 @@
+"""The master's talk with its workers in made-up time: what an answer to a round tells of its worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gevent.queue import Empty
+
+from triton_users.options import Settings
+from triton_users.run import conversation
+from triton_users.run import protocol as p
+from triton_users.run.conversation import Conversation
+from triton_users.run.workers import Peer, Workers
+from triton_users.units import NS_PER_MS, NS_PER_S
+
+HELLO = p.Hello("1.0", "f", "d", "here", 1, "127.0.0.1")
+ZERO = 1_234_567_890_123
+
+
+class Talk:
+    """A master and one worker of it. ``coming`` are the worker's words, and when they come."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = ZERO
+        monkeypatch.setattr(conversation, "now_ns", lambda: self.now)
+        self.sent: list[tuple[int, Any]] = []
+        self.coming: list[tuple[int, tuple[Any, ...]]] = []
+        workers = Workers(self._hear, lambda: ["a"])
+        workers.hello("a", HELLO, self.now, HELLO)
+        self.peer = workers.peers["a"]
+        inbox: Any = self
+        self.talk = Conversation("r", ZERO, workers, self._start, lambda window: None, lambda peer: None)
+        self.talk.inbox = inbox
+
+    def _start(self, peer: Peer) -> p.RunStart:
+        return p.RunStart("r", "", 0, "", peer.number, Settings())
+
+    def _hear(self, packed: bytes, node: str | None) -> None:
+        self.sent += [(self.now - ZERO, message) for message in p.decode(packed)]
+
+    def get(self, timeout: float) -> tuple[str, bytes]:
+        """What the master waits for."""
+        until = self.now + round(timeout * NS_PER_S)
+        if self.coming and self.coming[0][0] <= until:
+            self.now, messages = self.coming.pop(0)
+            return "a", p.encode(*messages)
+        self.now = until
+        raise Empty
+
+    def listen(self, until_s: float) -> None:
+        self.talk.listen((ZERO - self.now) / NS_PER_S + until_s)
+
+
+def test_an_answer_tells_of_when_it_was_given_not_of_when_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Talk(monkeypatch)
+    sent = ZERO + 400 * NS_PER_MS
+    held = p.Beat(sent, 7 * NS_PER_S, "r", -1, -1, held_ns=110 * NS_PER_MS)
+    made.coming = [
+        (ZERO + 512 * NS_PER_MS, (held,)),
+        (ZERO + 900 * NS_PER_MS, (p.Beat(sent, 0, "r", -1, -1),)),
+    ]
+    made.listen(0.6)
+    assert made.peer.alive_ns == sent + 110 * NS_PER_MS
+    assert made.peer.clock.offset_ns == 7 * NS_PER_S - 55 * NS_PER_MS - (sent + 56 * NS_PER_MS)
+    made.listen(1)
+    assert made.peer.alive_ns == sent + 110 * NS_PER_MS  # what came later is of before
+    assert made.peer.heard_ns == ZERO + 900 * NS_PER_MS
