@@ -3,7 +3,7 @@
 The master is Roster and lost.account themselves; a worker is its rule alone: it sends what it holds leases
 for, when it runs, unless that is more than two seconds late: then it is lost. Grants and beats are said once;
 what is said again until it is heard crosses after a loss. A task under a rate sends a second request for
-every third arrival. Times are ns from t0.
+every third arrival. Times are ns from t0, which is a whole second of the run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import cache
 from itertools import accumulate
 
 from triton_users.run import lost
-from triton_users.run.conversation import DEAF_NS, ROUND_NS
+from triton_users.run.conversation import DEAF_NS, next_round
 from triton_users.run.reported import Reported
 from triton_users.run.roster import Roster
 from triton_users.schedule import Schedule
@@ -140,18 +140,19 @@ class History:
         begun = [self._begun(machine) for machine in self.workers]
         beats: list[list[Span]] = [[] for _ in self.workers]
         heard = [0 for _ in self.workers]
-        now = before = 0
+        now = 0
         while now < self.length:
-            if now - before > DEAF_NS:
-                heard = [at + now - before for at in heard]
             for number, machine in enumerate(self.workers):
                 if begun[number] <= now:
                     self.roster.heard(number, heard[number])
                 beats[number].append((now, machine.answers(now, once=True)))
             for number, lease in self.roster.grant(now):
                 given[number].append((now, lease))
-            before = now
-            now = self.master.acts(now + ROUND_NS)
+            due = next_round(now)
+            now = self.master.acts(due)
+            deaf = sum(end - start for start, end in self.master.pauses if start <= due < end)
+            if deaf > DEAF_NS:
+                heard = [at + deaf for at in heard]
             for number, theirs in enumerate(beats):
                 came = [sent for sent, at in theirs if at <= now]
                 heard[number] = max([heard[number], *came])

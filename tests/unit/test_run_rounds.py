@@ -1,4 +1,4 @@
-"""The master's talk with its workers in made-up time: what an answer to a round tells of its worker."""
+"""The master's talk with its workers in made-up time: when its rounds are, and what an answer tells."""
 
 from __future__ import annotations
 
@@ -48,8 +48,25 @@ class Talk:
         self.now = until
         raise Empty
 
+    @property
+    def rounds_s(self) -> list[float]:
+        return [at / NS_PER_S for at, message in self.sent if isinstance(message, p.Grant)]
+
     def listen(self, until_s: float) -> None:
         self.talk.listen((ZERO - self.now) / NS_PER_S + until_s)
+
+
+def test_rounds_keep_clear_of_the_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is at once; one that is asked for, or comes late, moves no other."""
+    made = Talk(monkeypatch)
+    made.listen(2)
+    assert made.rounds_s == [0, 0.4, 0.9, 1.4, 1.9]
+    made.talk.soon()
+    made.listen(2.2)
+    assert made.rounds_s[5:] == [2]
+    made.now += 500 * NS_PER_MS  # merging, say
+    made.listen(3)
+    assert made.rounds_s[6:] == [2.7, 2.9]
 
 
 def test_an_answer_tells_of_when_it_was_given_not_of_when_it_came(monkeypatch: pytest.MonkeyPatch) -> None:

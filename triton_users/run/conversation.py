@@ -20,6 +20,9 @@ from triton_users.units import NS_PER_MS, NS_PER_S
 
 ROUND_NS = 500 * NS_PER_MS
 """Between two rounds of grants; each is answered by a Beat."""
+ROUND_AT_NS = 400 * NS_PER_MS
+"""Where rounds are in a second of the run: every second one just before the windows are cut, so that these
+carry its answers, and none while the windows are merged."""
 DEAF_NS = NS_PER_S
 """A pause of ours as long as this is not the workers' silence."""
 
@@ -51,7 +54,8 @@ class Conversation:
     pause: Callable[[], None] = alone
     inbox: Queue[tuple[str, bytes]] = field(default_factory=Queue)
     leading: Leading | None = None
-    _round_at: int = 0
+    _next_round_ns: int = 0
+    """The next round, on our clock."""
     _listened_at: int = field(default_factory=now_ns)
 
     @property
@@ -71,12 +75,12 @@ class Conversation:
             if now - self._listened_at > DEAF_NS:
                 self.workers.deaf(now - self._listened_at)
             self._listened_at = now
-            if now - self._round_at >= ROUND_NS:
-                self._round_at = now
+            if now >= self._next_round_ns:
+                self._next_round_ns = self.zero_ns + next_round(now - self.zero_ns)
                 self._round()
             if now >= deadline:
                 return
-            wait = min(deadline, self._round_at + ROUND_NS) - now
+            wait = min(deadline, self._next_round_ns) - now
             try:
                 node, packed = self.inbox.get(timeout=max(wait, 0) / NS_PER_S)
             except Empty:
@@ -87,8 +91,8 @@ class Conversation:
                     self._hear(peer, message)
 
     def soon(self) -> None:
-        """Have the next round at once."""
-        self._round_at = 0
+        """Have a round at once; the others are when they would have been."""
+        self._next_round_ns = 0
 
     def _hear(self, peer: Peer, message: Any) -> None:
         now = now_ns()
@@ -186,6 +190,11 @@ class Conversation:
         drain_ns = 0 if leading.hurried else step.drain_ns
         for node, missing in owing.items():
             self.workers.send(p.StepEnd(step.index, drain_ns, leading.over_ns, missing), node)
+
+
+def next_round(now: int) -> int:
+    """The first round after ``now``, on the run's axis."""
+    return now + ROUND_NS - (now - ROUND_AT_NS) % ROUND_NS
 
 
 def shares(cap: int, numbers: Collection[int]) -> dict[int, int]:
