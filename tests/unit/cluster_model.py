@@ -1,9 +1,10 @@
 """Workers and their master in made-up time: who runs when, which message arrives when, who sends what.
 
 The master is Roster and lost.account themselves; a worker is its rule alone: it sends what it holds leases
-for, when it runs, unless that is more than two seconds late: then it is lost. Grants and beats are said once;
-what is said again until it is heard crosses after a loss. A task under a rate sends a second request for
-every third arrival. Times are ns from t0, which is a whole second of the run.
+for, when it runs, unless that is more than two seconds late: then it is lost. Grants are said once, as are
+their answers, which may wait for a window; what is said again until it is heard crosses after a loss. A
+task under a rate sends a second request for every third arrival. Times are ns from t0, which is a whole
+second of the run.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import cache
 from itertools import accumulate
 
 from triton_users.run import lost
+from triton_users.run.answer import LONGEST_NS, Answer, Owed
 from triton_users.run.conversation import DEAF_NS, next_round
 from triton_users.run.reported import Reported
 from triton_users.run.roster import Roster
@@ -31,6 +33,8 @@ OVERDUE_NS = 2 * NS_PER_S
 OWED_NS = 5 * NS_PER_S
 PREPARE_NS = 300 * NS_PER_MS
 SERVICE_NS = 20 * NS_PER_MS
+SENT_NS = 50 * NS_PER_MS
+"""After its cut a window leaves."""
 CLASS = RequestClass("m", 1)
 ALONE = ((CLASS, 1.0),)
 MIX = ((CLASS, 2.0), (RequestClass("m", 8), 1.0))
@@ -67,9 +71,9 @@ class Machine:
                 at = end
         return at + self.delay
 
-    def answers(self, at: int, once: bool = False) -> int:
+    def answers(self, at: int) -> int:
         """When the master has the answer to what it sent at ``at``."""
-        return self.crosses(self.acts(self.crosses(at, once)), once)
+        return self.crosses(self.acts(self.crosses(at)))
 
     @property
     def calm(self) -> bool:
@@ -145,7 +149,7 @@ class History:
             for number, machine in enumerate(self.workers):
                 if begun[number] <= now:
                     self.roster.heard(number, heard[number])
-                beats[number].append((now, machine.answers(now, once=True)))
+                beats[number].append(_beat(machine, now))
             for number, lease in self.roster.grant(now):
                 given[number].append((now, lease))
             due = next_round(now)
@@ -228,6 +232,18 @@ class History:
         if (done := machine.acts(at + SERVICE_NS)) < NEVER:
             booked[done // NS_PER_S][key, "ok"] += 1
         return done
+
+
+def _beat(machine: Machine, sent: int) -> Span:
+    """The answer to a grant: what the worker must have lived to see, and when the master has it."""
+    came = machine.acts(machine.crosses(sent, once=True))
+    if came >= NEVER:
+        return sent, NEVER
+    cut = came + NS_PER_S - came % NS_PER_S
+    if Answer().granted(Owed(sent, came), cut):
+        return sent, machine.crosses(came, once=True)
+    said = machine.acts(min(cut + SENT_NS, came + LONGEST_NS))
+    return sent + said - came, machine.crosses(said, once=True)
 
 
 @cache

@@ -131,6 +131,13 @@ class Engine:
         return self._seq - 1
 
     @property
+    def cut_ns(self) -> int | None:
+        """When the window under way is to be cut, on this machine's clock; None outside a step."""
+        if self._step is None:
+            return None
+        return self._window_start + NS_PER_S - (self._window_start - self._zero) % NS_PER_S
+
+    @property
     def in_flight(self) -> int:
         return sum([lane.in_flight for lane in self._lanes])
 

@@ -15,8 +15,9 @@ from triton_users.units import NS_PER_MS, NS_PER_S
 AHEAD_NS = 2 * NS_PER_S
 """Leases reach this far ahead, so that a pause of the master stops nobody at once."""
 SILENT_NS = 1500 * NS_PER_MS
-"""A worker not heard of for this long gets no more leases. So the last lease of one that dies ends within
-SILENT_NS + AHEAD_NS, and the rate is back then: rounds, beats and their delays can only make it earlier."""
+"""A worker not heard of for this long gets no more leases; answers are held for 0.3 s at most (answer.py). So
+the last lease of one that dies ends within SILENT_NS + AHEAD_NS, and the rate is back then: rounds, beats and
+their delays can only make it earlier."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from triton_users.engine import Engine, Lane, Requests, Sender, Slots, pool_of
 from triton_users.inputs import InputError, Payloads
 from triton_users.net import Channel, RpcError
 from triton_users.run import protocol as p
+from triton_users.run.answer import LONGEST_NS, Answer, Owed
 from triton_users.run.kept_windows import KeptWindows
 from triton_users.run.models import read_spec, source_for
 from triton_users.run.realtime import Realtime
@@ -171,16 +172,16 @@ class WorkerRun:
         self,
         start: p.RunStart,
         classes: UserClasses,
-        say: Callable[[Any], None],
+        send: Callable[..., None],
         broke: Callable[[Any], None],
     ) -> None:
         self.id = start.run
         self._start, self._settings = start, start.settings
-        self._classes, self._say, self._broke = classes, say, broke
+        self._classes, self._send, self._broke = classes, send, broke
         self._log = RequestLog() if start.settings.save_requests else None
         self._files = RequestFiles(Path(start.folder), start.worker, start.seed)
         self._recorder = Recorder(start.settings.latency_threshold_ns, self._log)
-        self._windows = KeptWindows(start.run, say, broke)
+        self._windows = KeptWindows(start.run, self._say, broke)
         self._engine = Engine(self._recorder, self._windows.add)
         self._channels: dict[str, Channel] = {}
         self._payloads: dict[Any, Payloads] = {}
@@ -192,6 +193,7 @@ class WorkerRun:
         self._done: p.Done | None = None
         self._zero = self._t0 = 0
         self._leases: list[Lease] = []
+        self._answer = Answer()
         self._finishing: Any = None
         self.closing: Any = None
         """The greenlet that closes the run, once that has begun."""
@@ -233,14 +235,28 @@ class WorkerRun:
             self._finishing = self._spawn(self._finish, self._step, drain_ns, end_ns)
             self._step = None
 
+    def _say(self, *messages: Any) -> None:
+        """With the answer that waits for company."""
+        self._send_all(self._answer.take(), *messages)
+
+    def _send_all(self, due: Iterable[Owed], *messages: Any) -> None:
+        beats = [owed.beat(now_ns(), self.id, self._prepared, self._begun) for owed in due]
+        if beats or messages:
+            self._send(*beats, *messages)
+
     def granted(self, grant: p.Grant) -> None:
-        """Take the leases; answer at once, for the answer also measures the way."""
-        self._say(p.Beat(grant.sent_ns, now_ns(), self.id, self._prepared, self._begun))
+        """Answer, at once or soon, and take the leases."""
+        owed = Owed(grant.sent_ns, now_ns())
+        loaded = self._step is not None and self._step.index == self._begun
+        self._send_all(self._answer.granted(owed, self._engine.cut_ns if loaded else None))
+        if self._answer.waiting is owed:
+            alone = gevent.spawn_later(LONGEST_NS / NS_PER_S, lambda: self._send_all(self._answer.late(owed)))
+            alone.link_exception(self._broke)
         self._windows.on_disk(grant.acks)
         if grant.max_in_flight:
             self._engine.share(grant.max_in_flight)
         for lease in grant.leases:
-            if self._step is not None and lease.step == self._step.index == self._begun:
+            if loaded and lease.step == self._begun:
                 self._engine.lease(lease)
                 self._keep(lease)
         self._windows.repeat()
