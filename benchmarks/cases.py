@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.measurement import Case
 
 PERF_ANALYZER = ("perf_analyzer_sync", "perf_analyzer_async")
+TIMERS = ("bare_timer", "bare_timer_beside_h2load")
 LARGE_ELEMENTS = 451_584
 """1.8 MB of FP32: one picture of 672 × 672."""
 LARGE_PAYLOADS = 8
@@ -26,8 +27,8 @@ CASES = (
         in_flight=8,
     ),
     Case("closed-64", "identity_16", ("ours", *PERF_ANALYZER, "h2load", "ours_task"), in_flight=64),
-    Case("poisson", "identity_16", ("ours", "bare_timer"), rate=POISSON_RATE),
-    Case("poisson-realtime", "identity_16", ("ours", "bare_timer"), rate=POISSON_RATE, realtime=True),
+    Case("poisson", "identity_16", ("ours", *TIMERS), rate=POISSON_RATE),
+    Case("poisson-realtime", "identity_16", ("ours", *TIMERS), rate=POISSON_RATE, realtime=True),
     Case(
         "monitoring",
         "identity_16",

@@ -72,8 +72,8 @@ def peers(wanted: str | None, cases: tuple[Case, ...]) -> dict[str, Peer]:
         binary, libraries = install(ROOT / ".cache")
         there += [PerfAnalyzer(binary, libraries, asynchronous) for asynchronous in (False, True)]
     if H2load.available():
-        there.append(H2load())
-    elif "h2load" in needed:
+        there += [H2load(), BareTimer(beside_load=True)]
+    elif any("h2load" in name for name in needed):
         say("h2load is not installed (Debian package nghttp2-client): left out")
     if "ours_monitored" in needed:
         try:

@@ -37,6 +37,16 @@ def parse_output(text: str) -> Output:
     return Output(float(finished[1]), int(requests[1]), mean_ns)
 
 
+def command(
+    address: str, body: Path, count: int, in_flight: int | None, rate: float | None = None
+) -> list[str]:
+    """A number of requests (-n), never a duration: -D cuts requests off, which kills Triton."""
+    argv = ["h2load", "-n", str(count), "-c1", f"-m{in_flight}", "-d", str(body)]
+    headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
+    paced = [] if rate is None else [f"--rps={rate:g}"]
+    return [*argv, *paced, *headers, f"http://{address}/{PATH}"]
+
+
 class H2load:
     name = "h2load"
 
@@ -48,7 +58,6 @@ class H2load:
         return shutil.which("h2load") is not None
 
     def run(self, case: Case, bench: Bench) -> Measurement:
-        """A number of requests (-n), never a duration: -D cuts requests off, which kills Triton."""
         body = bench.folder / "body.bin"
         write_body(case, input_of(case, bench.server), body)
         if case.name not in self._rates:
@@ -65,10 +74,8 @@ class H2load:
 
     def _load(self, case: Case, bench: Bench, body: Path, count: int) -> tuple[Output, float]:
         before = bench.server.quiet(case.model)
-        argv = ["h2load", "-n", str(count), "-c1", f"-m{case.in_flight}", "-d", str(body)]
-        headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
-        url = f"http://{bench.server.address}/{PATH}"
-        with Child([*argv, *headers, url], bench.folder / "log") as child:
+        argv = command(bench.server.address, body, count, case.in_flight)
+        with Child(argv, bench.folder / "log") as child:
             if not child.wait(bench.timing.load_s * 3 + bench.timing.end_s):
                 raise PeerError(f"h2load did not end: {child.last_lines}")
             cpu_s = child.total_cpu_s()
