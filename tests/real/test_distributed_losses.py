@@ -173,16 +173,16 @@ WorkerRun.granted = granted
 
 
 def test_a_lease_that_never_comes_is_lost(triton: EmbeddedTriton, tmp_path: Path) -> None:
-    """Each of two workers misses one grant of half a second."""
+    """Each of two workers misses one grant, of a second."""
     lossy = ANY.read_text() + LOSSY
     with at_rate(tmp_path, triton, 2, 5, 400, locustfile=lossy) as cluster:
         cluster.ended(0, 4, workers=[0, 1])
     row = cluster.row
-    assert row["lost"] == pytest.approx(400 * 0.5, rel=0.2), row
+    assert row["lost"] == pytest.approx(400, rel=0.1), row
     assert [gap["worker"] for gap in row["gaps"]] == [0, 1]
     for gap in row["gaps"]:
-        assert 3 <= gap["from_ns"] / NS_PER_S < gap["until_ns"] / NS_PER_S <= 4.2
-        assert gap["arrivals"] == pytest.approx(100, rel=0.2)
+        assert 3 <= gap["from_ns"] / NS_PER_S < gap["until_ns"] / NS_PER_S <= 5.1
+        assert gap["arrivals"] == pytest.approx(200, rel=0.2)
     assert row["audit"]["equal"] in (True, None)
 
 

@@ -18,11 +18,11 @@ from triton_users.stats.window import Window
 from triton_users.step import Lease, Step
 from triton_users.units import NS_PER_MS, NS_PER_S
 
-ROUND_NS = 500 * NS_PER_MS
-"""Between two rounds of grants; each is answered by a Beat."""
-ROUND_AT_NS = 400 * NS_PER_MS
-"""Where rounds are in a second of the run: every second one just before the windows are cut, so that these
-carry its answers, and none while the windows are merged."""
+ROUND_NS = NS_PER_S
+"""Between two rounds of grants; each is answered by a Beat. Leases reach twice as far."""
+ROUND_AT_NS = 900 * NS_PER_MS
+"""Where rounds are in a second of the run: just before the windows are cut, so that these carry the answers,
+and not while the windows are merged."""
 DEAF_NS = NS_PER_S
 """A pause of ours as long as this is not the workers' silence."""
 
