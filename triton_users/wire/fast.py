@@ -85,7 +85,8 @@ def candidate(view: memoryview, p: int) -> tuple[Parts, int] | None:
 
 
 def match_one(pattern: Pattern, view: memoryview, streams: Streams) -> bool:
-    """``match`` for the one response that stands at the start of the view; whether it was taken."""
+    """``match`` for the one response that stands at the start of the view; whether it was taken. A loop over
+    one would cost a twentieth of all that a request takes."""
     a, i, b, j, c, d, k, e = pattern.cut_one(view)
     parts = (a, b, c, d, e)
     if parts != pattern.parts or not i == j == k or i in streams.responses or i in streams.unsent:
