@@ -7,8 +7,8 @@ from itertools import accumulate
 import pytest
 
 from tests.unit.wire_conversation import Call, Outcome, run, together
-from tests.unit.wire_server import opened
-from triton_users.wire import frames
+from tests.unit.wire_server import GRPC_HEADERS, headers, opened
+from triton_users.wire import Head, encode, frames
 from triton_users.wire.connection import Connection
 from triton_users.wire.windows import MAX_WINDOW
 
@@ -59,6 +59,35 @@ def test_every_flipped_bit() -> None:
         view[bit // 8] ^= 1 << bit % 8
         fast, general = (view_by_view(tickets, [*known, bytes(view)], fast=fast) for fast in (True, False))
         assert fast.key() == general.key(), bit
+
+
+def test_a_stream_with_half_a_response() -> None:
+    """Another HEADERS after its first is no second response."""
+    views = [*responses(UPDATE, 3), headers(7, GRPC_HEADERS), responses(UPDATE, 4)[3]]
+    fast, general = (view_by_view([(i,) for i in range(4)], views, fast=fast) for fast in (True, False))
+    assert fast.key() == general.key()
+    assert len(fast.ok) == 3
+
+
+def test_a_request_answered_before_it_was_sent() -> None:
+    """The server must hear that no more of it will come."""
+    said = []
+    for fast in (True, False):
+        connection = opened(3, fast=fast)
+        for view in responses(UPDATE, 3):
+            connection.receive(memoryview(view))
+        connection.receive(memoryview(frames.settings({4: 0})))
+        connection.send([encode(Head(b"/s/m"), b"request")], [(3,)])
+        said.append(connection.receive(memoryview(responses(UPDATE, 4)[3])))
+    assert said[0] == said[1]
+    assert said[0].out[0] == frames.reset(7, 0)
+
+
+def test_the_window_is_topped_up_at_the_same_byte() -> None:
+    views = [together(2 * i + 1, bytes(4000))[0][0] for i in range(40)]
+    fast, general = (view_by_view([(i,) for i in range(40)], views, fast=fast) for fast in (True, False))
+    assert fast.key() == general.key()
+    assert fast.out
 
 
 def test_it_is_taken_in_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
