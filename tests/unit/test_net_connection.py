@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gevent
 import pytest
 
@@ -10,6 +12,7 @@ from tests.fakes.peer import Link, Peer, silent
 from tests.unit.wire_server import GRPC_HEADERS, OK_TRAILERS, answer, block, frame, headers, prefixed
 from triton_users.clock import now_ns
 from triton_users.net import Call, Channel, RpcError
+from triton_users.net.stream import Buffer, TcpStream
 from triton_users.wire import Head, encode, frames
 
 PATH = "/test.Service/Echo"
@@ -61,6 +64,41 @@ def test_pings_are_answered_and_settings_acknowledged(channel: Channel, peer: Pe
     peer.link.settings(MAX_FRAME_SIZE=1 << 15)
     until(lambda: any(type(e).__name__ == "SettingsAcknowledged" for e in peer.link.events))
     assert channel.call(PATH, b"after") == b"after"
+
+
+class Counted(TcpStream):
+    """Counts its system calls."""
+
+    sends = 0
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        self.sends += 1
+        return super().send(buffers)
+
+
+def test_what_resumed_callers_send_leaves_together(peer: Peer) -> None:
+    streams: list[Counted] = []
+
+    def connect(host: str, port: int, timeout_s: float) -> Counted:
+        streams.append(Counted.connect(host, port, timeout_s))
+        return streams[-1]
+
+    def call_twice() -> None:
+        channel.call(PATH, b"first")
+        channel.call(PATH, b"second")
+
+    peer.answer = silent
+    channel = Channel(peer.url, connect=connect)
+    channel.connect()
+    callers = [gevent.spawn(call_twice) for _ in range(4)]
+    until(lambda: len(peer.requests) == 4)
+    [stream] = streams
+    before = stream.sends
+    peer.link.raw(b"".join(answer(stream_id, b"x") for _, stream_id, _ in peer.requests))
+    until(lambda: len(peer.requests) == 8)
+    assert stream.sends == before + 1
+    gevent.killall(callers)
+    channel.close(0)
 
 
 def padded_and_continued(link: Link, stream_id: int, message: bytes) -> None:
