@@ -154,13 +154,15 @@ class History:
                 given[number].append((now, lease))
             due = next_round(now)
             now = self.master.acts(due)
-            deaf = sum(end - start for start, end in self.master.pauses if start <= due < end)
+            pauses = [(start, end) for start, end in self.master.pauses if start <= due < end]
+            deaf = sum(end - start for start, end in pauses)
+            listened = min([due, *(start for start, _ in pauses)])  # a round comes before what has come
             if deaf > DEAF_NS:
                 heard = [at + deaf for at in heard]
             for number, theirs in enumerate(beats):
-                came = [sent for sent, at in theirs if at <= now]
+                came = [sent for sent, at in theirs if at <= listened]
                 heard[number] = max([heard[number], *came])
-                beats[number] = [beat for beat in theirs if beat[1] > now]
+                beats[number] = [beat for beat in theirs if beat[1] > listened]
         return given
 
     def _begun(self, machine: Machine) -> int:

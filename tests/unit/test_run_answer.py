@@ -64,9 +64,9 @@ def test_an_answer_says_how_long_it_was_held() -> None:
 
 class Place:
     """A worker in a step without load, and what it has said, by message of Locust's. Its first window ends at
-    ``cut``."""
+    ``cut``. ``told``: the master knows that the step has begun."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, told: bool = True) -> None:
         self.said: list[tuple[Any, ...]] = []
         self.worker = Worker({}, lambda packed: self.said.append(p.decode(packed)), lambda reason, code: None)
         self.tell(p.RunStart("r", str(folder), 0, "", 0, Settings()))
@@ -74,6 +74,8 @@ class Place:
         gevent.sleep(0.05)
         self.cut = now_ns() + 400 * NS_PER_MS
         self.tell(p.StepBegin(0, 0, self.cut - NS_PER_S, 1))
+        if told:
+            self.tell(p.Grant((), now_ns()))
         gevent.sleep(0.01)
         self.said.clear()
 
@@ -93,15 +95,26 @@ class Place:
         said, self.said = self.said, []
         return [[type(message).__name__ for message in messages] for messages in said]
 
+    def leave(self) -> None:
+        self.tell(p.StepEnd(0, 0, 0))
+        until(lambda: any(isinstance(messages[-1], p.Done) for messages in self.said))
+        self.tell(p.RunEnd("r"))
+        gevent.sleep(0.02)
+
 
 @pytest.fixture
 def place(bounded: None, tmp_path: Path) -> Iterator[Place]:
     made = Place(tmp_path)
     yield made
-    made.tell(p.StepEnd(0, 0, 0))
-    until(lambda: any(isinstance(messages[-1], p.Done) for messages in made.said))
-    made.tell(p.RunEnd("r"))
-    gevent.sleep(0.02)
+    made.leave()
+
+
+def test_that_the_step_has_begun_is_said_at_once(bounded: None, tmp_path: Path) -> None:
+    """The master grants nothing before it knows."""
+    place = Place(tmp_path, told=False)
+    place.grant(0.15)
+    assert place.heard() == [["Beat"]]
+    place.leave()
 
 
 def test_an_answer_rides_with_the_window_that_is_about_to_be_cut(place: Place) -> None:
@@ -122,10 +135,10 @@ def test_an_answer_rides_with_the_window_that_is_about_to_be_cut(place: Place) -
 def test_an_answer_goes_alone_where_the_window_does_not_come(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "LONGEST_NS", 50 * NS_PER_MS)
+    monkeypatch.setattr(worker_module, "LONGEST_NS", 80 * NS_PER_MS)
     place.grant(0.15)
     assert place.heard() == []
-    gevent.sleep(0.05)
+    gevent.sleep(0.08)
     assert place.heard() == [["Beat"]]
     until(lambda: bool(place.said))
     assert place.heard() == [["WindowSent"]]

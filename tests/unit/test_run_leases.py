@@ -133,7 +133,7 @@ def test_a_lease_that_never_came_is_lost() -> None:
     history = History([Machine(), Machine(losses=[(s(5.9), s(6.1))])], rate=200)
     account = hold(history)
     [absent] = account.absent
-    assert absent == lost.Absent(1, 100, 0, 0, s(6.9), s(7.9))
+    assert absent == lost.Absent(1, 100, 0, 0, s(7.1), s(8.1))
     assert account.extra[Key("f", CLASS, 0)].lost == 100
 
 
@@ -155,8 +155,8 @@ def test_a_paused_master_loses_what_it_granted_to_nobody() -> None:
     account = hold(history)
     [absent] = account.absent
     assert absent.worker is None
-    assert absent.never_sent == pytest.approx(200 * (8.2 - 2.9 - 2), abs=2)
-    assert (absent.from_ns, absent.until_ns) == (s(4.9), s(8.2))
+    assert absent.never_sent == pytest.approx(200 * (8.2 - 2.9 - 2.2), abs=2)
+    assert (absent.from_ns, absent.until_ns) == (s(5.1), s(8.2))
     assert history.roster.spans[-1].workers == (0, 1)
 
 

@@ -10,12 +10,16 @@ from gevent.queue import Empty
 from triton_users.options import Settings
 from triton_users.run import conversation
 from triton_users.run import protocol as p
-from triton_users.run.conversation import Conversation
+from triton_users.run.conversation import Conversation, Leading
+from triton_users.run.roster import Roster
 from triton_users.run.workers import Peer, Workers
+from triton_users.step import POISSON, Flow, RequestClass, Step
 from triton_users.units import NS_PER_MS, NS_PER_S
 
 HELLO = p.Hello("1.0", "f", "d", "here", 1, "127.0.0.1")
 ZERO = 1_234_567_890_123
+FLOW = Flow("f", "U", "m", POISSON, 100.0, None, ((RequestClass("m", 1), 1.0),))
+STEP = Step(0, "s", (FLOW,), NS_PER_S, None, 1)
 
 
 class Talk:
@@ -26,6 +30,8 @@ class Talk:
         monkeypatch.setattr(conversation, "now_ns", lambda: self.now)
         self.sent: list[tuple[int, Any]] = []
         self.coming: list[tuple[int, tuple[Any, ...]]] = []
+        self.answers = False
+        """The worker answers each grant by itself, as with a window."""
         workers = Workers(self._hear, lambda: ["a"])
         workers.hello("a", HELLO, self.now, HELLO)
         self.peer = workers.peers["a"]
@@ -37,14 +43,19 @@ class Talk:
         return p.RunStart("r", "", 0, "", peer.number, Settings())
 
     def _hear(self, packed: bytes, node: str | None) -> None:
-        self.sent += [(self.now - ZERO, message) for message in p.decode(packed)]
+        for message in p.decode(packed):
+            self.sent.append((self.now - ZERO, message))
+            if self.answers and isinstance(message, p.Grant):
+                held = 100 * NS_PER_MS
+                beat = p.Beat(message.sent_ns, message.sent_ns + held, "r", 0, 0, held)
+                self.coming.append((self.now + held + 30 * NS_PER_MS, (beat,)))
 
-    def get(self, timeout: float) -> tuple[str, bytes]:
+    def get(self, timeout: float) -> tuple[str, bytes, int]:
         """What the master waits for."""
         until = self.now + round(timeout * NS_PER_S)
         if self.coming and self.coming[0][0] <= until:
             self.now, messages = self.coming.pop(0)
-            return "a", p.encode(*messages)
+            return "a", p.encode(*messages), self.now
         self.now = until
         raise Empty
 
@@ -67,6 +78,22 @@ def test_rounds_keep_clear_of_the_windows(monkeypatch: pytest.MonkeyPatch) -> No
     made.now += NS_PER_S  # merging, say
     made.listen(4)
     assert made.rounds_s[4:] == [3.2, 3.9]
+
+
+@pytest.mark.parametrize("pause_ms", [300, 700, 950, 990, 1050, 1150])
+def test_a_pause_of_the_master_silences_nobody(monkeypatch: pytest.MonkeyPatch, pause_ms: int) -> None:
+    """It begins before the last answers have come, and ends with a round that comes before they are read."""
+    made = Talk(monkeypatch)
+    made.answers = True
+    made.peer.ready = p.Ready("r", 0)
+    roster = Roster(0, None)
+    made.talk.leading = Leading(STEP, 0, roster)
+    made.listen(2.91)
+    made.now += pause_ms * NS_PER_MS
+    made.listen(8)
+    assert [span.workers for span in roster.spans if span.until_ns > NS_PER_S] == [(0,)]
+    grants = [message for at, message in made.sent if isinstance(message, p.Grant) and at > NS_PER_S]
+    assert all(grant.leases for grant in grants)
 
 
 def test_an_answer_tells_of_when_it_was_given_not_of_when_it_came(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ class Workplace:
             self.says(node, answer)
 
     def says(self, node: str, message: Any) -> None:
-        self.talk.inbox.put((node, p.encode(message)))
+        self.talk.inbox.put((node, p.encode(message), now_ns()))
 
     def prepare(self, needed: int, unreachable_from: str = "") -> None:
         self.talk.leading = Leading(STEP)

@@ -154,7 +154,7 @@ def test_the_offset_is_within_its_stated_uncertainty(asymmetry: float, drift: fl
         sync, offset = ClockSync(), draw.randint(-(10**12), 10**12)
         base = draw.uniform(0, 5) * NS_PER_MS
         for round_ in range(200):
-            sent = round_ * 500 * NS_PER_MS
+            sent = round_ * NS_PER_S
             trip = int(base + draw.expovariate(1 / (20 * NS_PER_MS)))
             held = draw.randint(0, 300 * NS_PER_MS) * (round_ % 2)
             answered, back = sent + int(trip * asymmetry) + held, sent + trip + held
@@ -163,7 +163,7 @@ def test_the_offset_is_within_its_stated_uncertainty(asymmetry: float, drift: fl
             true = offset + drift * back
             assert sync.uncertainty_ns is not None
             assert abs(sync.offset_ns - true) <= sync.uncertainty_ns, (seed, round_)
-        assert sync.uncertainty_ns < base / 2 + 5 * NS_PER_MS + DRIFT * 30 * NS_PER_S
+        assert sync.uncertainty_ns < base / 2 + 5 * NS_PER_MS + DRIFT * 60 * NS_PER_S
 
 
 def test_nothing_is_known_before_an_echo() -> None:

@@ -17,7 +17,7 @@ from triton_users.run.worker import Worker
 
 @pytest.fixture(autouse=True)
 def quick_rounds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(worker, "ROUND_S", 0.01)
+    monkeypatch.setattr(worker, "LOOK_S", 0.01)
     yield
 
 

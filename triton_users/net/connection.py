@@ -104,7 +104,7 @@ class Connection:
         self.write(self.wire.send_one(item, entry))
 
     def write(self, buffers: list[Buffer]) -> None:
-        """Send these, after what waits already."""
+        """Send these, after what waits already. The list is ours from now on."""
         if self._out:
             self._out += buffers
         else:

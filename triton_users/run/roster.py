@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from triton_users.step import Lease
-from triton_users.units import NS_PER_MS, NS_PER_S
+from triton_users.units import NS_PER_MS
 
-AHEAD_NS = 2 * NS_PER_S
-"""Leases reach this far ahead, so that a pause of the master stops nobody at once."""
+AHEAD_NS = 2200 * NS_PER_MS
+"""Leases reach this far ahead: two rounds and a little, so that neither a pause of the master nor a missed
+round stops anybody at once."""
 SILENT_NS = 1500 * NS_PER_MS
 """A worker not heard of for this long gets no more leases; answers are held for 0.3 s at most (answer.py). So
 the last lease of one that dies ends within SILENT_NS + AHEAD_NS, and the rate is back then: rounds, beats and

@@ -353,4 +353,4 @@ class Session:
             if self.workers.hello(node, greeting, now_ns(), self._hello) is None:
                 self.voice.error(self.workers.refused[node])
         if node in self.workers.peers and self.run is not None and self.running:
-            self.run.talk.inbox.put((node, packed))
+            self.run.talk.inbox.put((node, packed, now_ns()))

@@ -39,8 +39,8 @@ UserClasses = Mapping[str, Any]
 
 EXIT_REFUSED = 2
 EXIT_ORPHANED = EXIT_BROKEN = 4
-ROUND_S = 0.5
-ORPHAN_ROUNDS = 20
+LOOK_S = 0.5
+ORPHAN_LOOKS = 20
 """So many without a sign of the master, and a worker ends. Its load has stopped long before: leases end."""
 LEAVE_NS = 3 * NS_PER_S
 """How long a worker that leaves waits for answers."""
@@ -93,12 +93,12 @@ class Worker:
         self._heard = True
 
     def watch(self) -> None:
-        """Look after the master for as long as this process lives; for a greenlet of its own. Rounds are
+        """Look after the master for as long as this process lives; for a greenlet of its own. Looks are
         counted, not time: a frozen worker finds the master's messages when it wakes."""
         silent = 0
-        while silent < ORPHAN_ROUNDS:
+        while silent < ORPHAN_LOOKS:
             self._heard = False
-            gevent.sleep(ROUND_S)
+            gevent.sleep(LOOK_S)
             silent = 0 if self._heard else silent + 1
         self._end("the master is gone: this worker ends", EXIT_ORPHANED)
 
@@ -133,7 +133,7 @@ class Worker:
                 self._send(p.encode(*messages))
             except (RPCError, RPCSendError) as error:
                 logging.getLogger(__name__).warning("the way to the master is full: %s", error)
-                gevent.sleep(ROUND_S)
+                gevent.sleep(LOOK_S)
                 continue
             self._outbox.get()
 
@@ -188,7 +188,7 @@ class WorkerRun:
         self._fewer: list[str] = []
         self._lanes: list[Lane] = []
         self._step: Step | None = None
-        self._preparing = self._prepared = self._begun = -1
+        self._preparing = self._prepared = self._begun = self._told = -1
         self._ready: p.Ready | None = None
         self._done: p.Done | None = None
         self._zero = self._t0 = 0
@@ -241,14 +241,17 @@ class WorkerRun:
 
     def _send_all(self, due: Iterable[Owed], *messages: Any) -> None:
         beats = [owed.beat(now_ns(), self.id, self._prepared, self._begun) for owed in due]
+        if beats:
+            self._told = self._begun
         if beats or messages:
             self._send(*beats, *messages)
 
     def granted(self, grant: p.Grant) -> None:
-        """Answer, at once or soon, and take the leases."""
+        """Answer, at once if the master has yet to hear that the step has begun here; and take the leases."""
         owed = Owed(grant.sent_ns, now_ns())
         loaded = self._step is not None and self._step.index == self._begun
-        self._send_all(self._answer.granted(owed, self._engine.cut_ns if loaded else None))
+        may_wait = loaded and self._told == self._begun
+        self._send_all(self._answer.granted(owed, self._engine.cut_ns if may_wait else None))
         if self._answer.waiting is owed:
             alone = gevent.spawn_later(LONGEST_NS / NS_PER_S, lambda: self._send_all(self._answer.late(owed)))
             alone.link_exception(self._broke)

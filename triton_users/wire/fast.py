@@ -199,5 +199,8 @@ class Patterns:
             if len(self._known) >= MAX_PATTERNS:
                 self._known.clear()
                 self._whole.clear()
-            pattern = self._known[length] = Pattern(parts, length)
+            before, pattern = self._known.get(length), Pattern(parts, length)
+            if before is not None:
+                self._whole = {size: one for size, one in self._whole.items() if one is not before}
+            self._known[length] = pattern
             self._whole[pattern.size] = self._whole[pattern.size + frames.UPDATE.size] = pattern
