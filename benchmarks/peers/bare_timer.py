@@ -12,15 +12,17 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.measurement import Bench, Case, Measurement, PeerError
+from benchmarks.measurement import Bench, Case, Measurement, PeerError, Timing
 from benchmarks.payloads import input_of, write_body
-from benchmarks.peers.h2load import command
+from benchmarks.peers.h2load import command, parse_output
 from benchmarks.processes import Child
 
 SCRIPT = Path(__file__).resolve().parents[1] / "timer_lag.py"
 IN_FLIGHT = 64
 """At most, of h2load's: enough for its rate on a slow machine."""
 SETTLE_S = 1.0
+REACHED = 0.95
+"""Of the rate, what h2load must have kept up."""
 
 
 class BareTimer:
@@ -39,14 +41,23 @@ class BareTimer:
             child = stack.enter_context(Child(argv, bench.folder / "log"))
             if not child.wait(timing.window_s + timing.end_s) or child.returncode != 0:
                 raise PeerError(f"{self.name} did not end well: {child.last_lines}")
-            if load is not None and not load.alive:
-                raise PeerError(f"h2load ended before the timer: {load.last_lines}")
-            if load is not None and not load.wait(timing.load_s + timing.end_s):
-                raise PeerError(f"h2load did not end: {load.last_lines}")
+            if load is not None:
+                self._check(load, case, timing)
             found = json.loads(child.output)
         return Measurement(
             send_lag_p50_ns=found["p50_ns"], send_lag_p99_ns=found["p99_ns"], late_ratio=found["late_ratio"]
         )
+
+    @staticmethod
+    def _check(load: Child, case: Case, timing: Timing) -> None:
+        """The load outlasted the timer, and was as large as is said."""
+        assert case.rate is not None
+        if not load.alive:
+            raise PeerError(f"h2load ended before the timer: {load.last_lines}")
+        if not load.wait(timing.load_s + timing.end_s) or load.returncode != 0:
+            raise PeerError(f"h2load did not end well: {load.last_lines}")
+        if (reached := parse_output(load.output).requests_per_s) < REACHED * case.rate:
+            raise PeerError(f"h2load reached {reached:,.0f}/s, not {case.rate:,}")
 
     @staticmethod
     def _load(case: Case, bench: Bench) -> Child:

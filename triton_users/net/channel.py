@@ -251,14 +251,9 @@ class Channel:
         ``now`` is this instant and ``arrivals`` those at which they were meant to be sent (ns, local clock);
         None: now, as in closed loop. A request that waits for a connection counts as sent.
         """
-        connection = self._pick()
-        if connection is None and self._held is None:
+        if self._pick() is None and self._held is None:
             return False
-        tickets = tickets_of(items, arrivals, now)
-        if connection is not None and len(items) <= connection.ids_left:
-            connection.send(items, tickets)
-        else:
-            self._place(items, tickets)
+        self._place(items, tickets_of(items, arrivals, now))
         return True
 
     def send_one(self, item: Encoded, arrival: int, now: int) -> bool:

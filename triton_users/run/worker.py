@@ -147,7 +147,7 @@ class Worker:
 
     def _handle(self, message: Any) -> None:
         if isinstance(message, p.Grant):
-            self._answer(message)
+            self._granted(message)
         elif isinstance(message, p.RunStart):
             if self._run is None or self._run.id != message.run:
                 if self._run is not None:
@@ -158,7 +158,7 @@ class Worker:
         elif self._run is not None:
             self._run.handle(message)
 
-    def _answer(self, grant: p.Grant) -> None:
+    def _granted(self, grant: p.Grant) -> None:
         if self._run is None or self._run.closing is not None:
             self._say(p.Beat(grant.sent_ns, now_ns(), "", -1, -1))
         else:
