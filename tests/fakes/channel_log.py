@@ -59,7 +59,7 @@ class ChannelLog:
     def room(self, now: int) -> None:
         if self.raises:
             raise self.raises
-        free = self.channel.vacant(self.slots)
+        free = self.slots - self.channel.occupied
         if free > 0 and self.channel.ready:
             self.send(free)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import gevent
@@ -16,10 +15,9 @@ from tests.ledger import failures, per_trial
 from tests.rig import Rig, flow, step
 from triton_users.engine import leased as leased_module
 from triton_users.engine.leased import Leased
-from triton_users.net import Channel
+from triton_users.net import Channel, Source
 from triton_users.step import Lease
 from triton_users.units import NS_PER_MS, NS_PER_S
-from triton_users.wire import Encoded
 
 
 class Watched:
@@ -45,17 +43,13 @@ class Sends:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, channel: Channel) -> None:
         self.at: list[int] = []
-        self._send, self._send_one = channel.send, channel.send_one
-        monkeypatch.setattr(channel, "send", self._many)
-        monkeypatch.setattr(channel, "send_one", self._one)
+        self._fill = channel.fill
+        monkeypatch.setattr(channel, "fill", self._watched)
 
-    def _many(self, items: Sequence[Encoded], arrivals: Sequence[int] | None, now: int) -> bool:
-        self.at += [now] * len(items)
-        return self._send(items, arrivals, now)
-
-    def _one(self, item: Encoded, arrival: int, now: int) -> bool:
-        self.at.append(now)
-        return self._send_one(item, arrival, now)
+    def _watched(self, slots: int, source: Source, now: int) -> int:
+        sent = self._fill(slots, source, now)
+        self.at += [now] * sent
+        return sent
 
 
 @pytest.mark.parametrize("slots", [1, 8, 50])

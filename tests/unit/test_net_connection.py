@@ -21,7 +21,7 @@ INITIAL_WINDOW, MAX_FRAME, MAX_STREAMS = 4, 5, 3
 
 def test_a_call_and_its_answer(channel: Channel, peer: Peer) -> None:
     assert channel.call(PATH, b"hello") == b"hello"
-    assert channel.in_flight == channel.vacant(0) == 0
+    assert channel.in_flight == channel.occupied == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 16_384, 100_000, 3_000_000])
@@ -262,10 +262,10 @@ def test_a_caller_that_is_gone_leaves_the_channel_usable(channel: Channel, peer:
         with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
             channel.call(PATH, b"unheard")
     assert channel.in_flight == 0
-    assert -channel.vacant(0) == 1  # the stream is open at the server until it ends it
+    assert channel.occupied == 1  # the stream is open at the server until it ends it
     until(lambda: len(peer.requests) == 1)
     peer.link.respond(1, b"too late")
-    until(lambda: -channel.vacant(0) == 0)
+    until(lambda: channel.occupied == 0)
     peer.answer = lambda link, stream_id, message: link.respond(stream_id, message)
     assert channel.call(PATH, b"next") == b"next"
     assert peer.resets == 0

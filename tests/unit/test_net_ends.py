@@ -40,10 +40,10 @@ def test_a_request_is_given_up_at_its_time_and_holds_its_slot(peer: Peer, hasty:
     for (_, sent, _), at in zip([t for t, _, _ in log.failures], log.failed_at, strict=True):
         assert 50 * NS_PER_MS <= at - sent < 5 * NS_PER_S
     assert {status for _, status, _ in log.failures} == {int(Status.DEADLINE_EXCEEDED)}
-    assert (hasty.in_flight, -hasty.vacant(0)) == (0, 3)
+    assert (hasty.in_flight, hasty.occupied) == (0, 3)
     for stream_id in (1, 3, 5):
         peer.link.respond(stream_id, b"late")
-    until(lambda: -hasty.vacant(0) == 0)
+    until(lambda: hasty.occupied == 0)
     assert not log.ok
     assert peer.resets == 0
     assert len(log.failures) == 3
@@ -56,7 +56,7 @@ def test_a_late_answer_and_a_large_one_are_dropped(peer: Peer, hasty: Channel) -
     log = ChannelLog(hasty)
     log.send(2)
     until(lambda: len(log.failures) == 2)
-    until(lambda: -hasty.vacant(0) == 0)
+    until(lambda: hasty.occupied == 0)
     peer.answer = echo
     while not log.ok:  # a busy machine may need more than the time that this channel gives
         log.send(1)
@@ -117,7 +117,7 @@ def test_a_drain_waits_and_then_gives_up(peer: Peer, channel: Channel) -> None:
     assert not channel.drain(now_ns() + 20 * NS_PER_MS)
     assert channel.give_up() == 2
     assert [status for _, status, _ in log.failures] == [NO_ANSWER] * 2
-    assert (channel.in_flight, -channel.vacant(0)) == (0, 2)
+    assert (channel.in_flight, channel.occupied) == (0, 2)
     assert peer.resets == 0
 
 
@@ -130,7 +130,7 @@ def test_renewed_connections_leave_old_streams_behind(peer: Peer, channel: Chann
     channel.give_up()
     channel.renew()
     channel.connect()
-    assert (channel.in_flight, -channel.vacant(0)) == (0, 0)
+    assert (channel.in_flight, channel.occupied) == (0, 0)
     assert len(peer.links) == 2
     assert peer.links[0].open, "closing on open streams can crash the server"
     peer.links[0].respond(1, b"")

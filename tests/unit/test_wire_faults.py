@@ -257,9 +257,7 @@ def test_requests_of_ended_streams_are_let_go(at_once):
     for first in range(1, 400 * at_once, 2 * at_once):
         items = [Encoded(Head(b"/s/m"), memoryview(b"\0\0\0\0\1%d" % n)) for n in range(at_once)]
         made += [weakref.ref(item.body) for item in items]
-        if at_once == 1:
-            connection.send_one(items[0], (first,))
-        else:
+        if at_once > 1 or connection.send_one(items[0], (first,)) is None:
             connection.send(items, [(first,)] * at_once)
         del items
         connection.receive(memoryview(b"".join(answer(first + 2 * n) for n in range(at_once))))

@@ -159,7 +159,8 @@ def test_one_stream_at_a_time_and_then_more():
 def test_errors_resets_and_pings(fast):
     pair = Pair(Connection("host:8001", fast=fast))
     call = Call()
-    pair.send([encode(HEAD, b"x")] * 4, [(0,), call, (2,), None])
+    pair.send([encode(HEAD, b"x")] * 4, [(0,), call, (2,), (3,)])
+    pair.client.live[7] = None
     pair.server.h2.send_headers(
         1,
         [*GRPC, ("grpc-status", "5"), ("grpc-message", "no %22m%C3%A9%22")],

@@ -220,8 +220,15 @@ def run(
             n = min(skippable, end - start)
             connection.skipped(n)
             start += n
+        view = memoryview(stream)[start:]
+        whole = connection.take_whole(view, end - start)
+        if whole is not None:
+            outcome.ok += whole[0]
+            outcome.other += whole[1]
+            start, skippable = end, 0
+            continue
         try:
-            got = connection.receive(memoryview(stream)[start:end])
+            got = connection.receive(view[: end - start])
         except ProtocolError as fault:
             assert fault.received is not None
             got = fault.received

@@ -16,7 +16,8 @@ class Leased:
     def __init__(self, opened: Callable[[], None]) -> None:
         self._opened = opened
         self._t0 = 0
-        self._from = self._until = 0
+        self.from_ns = self.until_ns = 0
+        """The present span, or the next."""
         self._later: deque[tuple[int, int]] = deque()
         self._timer = Timer(self._reached)
 
@@ -34,32 +35,32 @@ class Leased:
                 self._later += (last, (start, until))
             else:
                 self._later.append((last[0], max(last[1], until)))
-        elif start <= self._until and now < self._until:
-            self._until = max(self._until, until)  # the load is running, or armed, already
-        elif now < self._until:
+        elif start <= self.until_ns and now < self.until_ns:
+            self.until_ns = max(self.until_ns, until)  # the load is running, or armed, already
+        elif now < self.until_ns:
             self._later.append((start, until))
-            self._timer.at(self._from if now < self._from else self._until)
+            self._timer.at(self.from_ns if now < self.from_ns else self.until_ns)
         else:
-            self._from, self._until = start, until
+            self.from_ns, self.until_ns = start, until
             self._timer.at(start)
 
     def allows(self, now: int) -> bool:
         """Whether a request may be sent ``now``."""
-        return self._from <= now < self._until
+        return self.from_ns <= now < self.until_ns
 
     def _reached(self) -> int | None:
         now = now_ns()
-        if now >= self._until and self._later:
-            self._from, self._until = self._later.popleft()
-        if now < self._from:
-            return self._from
+        if now >= self.until_ns and self._later:
+            self.from_ns, self.until_ns = self._later.popleft()
+        if now < self.from_ns:
+            return self.from_ns
         self._opened()
-        return self._until if self._later else None
+        return self.until_ns if self._later else None
 
     def stop(self) -> None:
         """Nothing is allowed any more."""
         self._timer.stop()
-        self._from = self._until = 0
+        self.from_ns = self.until_ns = 0
         self._later.clear()
 
     def close(self) -> None:

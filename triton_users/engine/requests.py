@@ -84,10 +84,6 @@ class Numbered:
         self._at = at + count
         return self._items[at : at + count]
 
-    def put_back(self, count: int) -> None:
-        """The last ``count`` that were taken are the next again."""
-        self._at -= count
-
     def taken(self) -> Tags:
         """The tags of those taken since the last call."""
         told, self._told = self._told, self._at

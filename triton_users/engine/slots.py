@@ -50,20 +50,13 @@ class Slots(Outcomes):
         self.room(0)
 
     def room(self, now: int) -> None:
-        now = now_ns()
-        if not self._leased.allows(now):
-            return
-        free = self.channel.vacant(self._slots)
-        if free == 1:
-            if self.channel.send_one(self._numbered.one(), now, now):
+        now, leased = now_ns(), self._leased
+        if leased.from_ns <= now < leased.until_ns:
+            sent = self.channel.fill(self._slots, self._numbered, now)
+            if sent == 1:
                 self._booked_ns.append(now)
-            else:
-                self._numbered.put_back(1)
-        elif free > 0:
-            if self.channel.send(self._numbered.take(free), None, now):
-                self._booked_ns += [now] * free
-            else:
-                self._numbered.put_back(free)
+            elif sent:
+                self._booked_ns += [now] * sent
 
     def changed(self, connected: bool, reason: str) -> None:
         """The channel came back: the slots go on."""

@@ -20,7 +20,7 @@ from triton_users.net.call import Call, expired, grpc_timeout
 from triton_users.net.connection import Connection
 from triton_users.net.errors import NO_ANSWER, ConnectionLost, RpcError
 from triton_users.net.held import Held, fail
-from triton_users.net.listener import ControlOnly, Listener, report, tickets_of
+from triton_users.net.listener import ControlOnly, Listener, Source, report, tickets_of
 from triton_users.net.stream import Stream, TcpStream
 from triton_users.units import NS_PER_MS, NS_PER_S
 from triton_users.wire import Encoded, Head, Status, encode
@@ -113,14 +113,6 @@ class Channel:
         if len(current) == 1 and not self._retiring:
             return current[0].expired
         return sum([c.expired for c in (*current, *self._retiring)])
-
-    def vacant(self, slots: int) -> int:
-        """How many of so many slots may send now; none without a connection. The stream of a request that
-        was given up holds its slot until it ends."""
-        current = self._current
-        if len(current) == 1 and not self._retiring and not self._held:  # as it nearly always is
-            return slots - len(current[0].live)
-        return slots - self.occupied if self.ready else 0
 
     # Connecting
 
@@ -263,6 +255,28 @@ class Channel:
             connection.send_one(item, (arrival, now, item.tag))
             return True
         return self.send((item,), (arrival,), now)
+
+    def fill(self, slots: int, source: Source, now: int) -> int:
+        """Send one request for each of so many slots that is vacant; how many. None without a connection.
+        The stream of a request that was given up holds its slot until it ends."""
+        current = self._current
+        if len(current) == 1 and not self._retiring and not self._held and current[0].usable:  # nearly always
+            connection = current[0]
+            free = slots - len(connection.live)
+            if free == 1:
+                item = source.one()
+                connection.send_one(item, (now, now, item.tag))
+                return 1
+            if 0 < free <= connection.ids_left:
+                items = source.take(free)
+                connection.send(items, [(now, now, item.tag) for item in items])
+                return free
+        free = slots - self.occupied
+        if free <= 0 or (self._pick() is None and self._held is None):
+            return 0
+        items = source.take(free)
+        self._place(items, tickets_of(items, None, now))
+        return free
 
     def _send_again(self, items: Sequence[Encoded], entries: Sequence[Any]) -> None:
         """These were sent to a server that did not take them: they go elsewhere."""

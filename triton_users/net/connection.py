@@ -18,7 +18,7 @@ from triton_users.net.errors import ConnectionLost
 from triton_users.net.listener import Listener, Ticket, report
 from triton_users.net.stream import Buffer, Stream
 from triton_users.wire import Connection as Wire
-from triton_users.wire import Encoded, ProtocolError, Status
+from triton_users.wire import Encoded, ProtocolError, Received, Status
 
 READ, WRITE = 1, 2
 BUFFER_BYTES = 1 << 18
@@ -51,7 +51,7 @@ class Connection:
         """Requests may be sent. Kept as it changes, since every sending asks."""
         self.reordered = False
         """It carries requests that another one sent first: its ids are not in the order of sending."""
-        self.ids_left = self._ids = self.wire.room_for_ids
+        self._ids = self.wire.room_for_ids
         self._last = False
         self.listener = listener
         self._stream = stream
@@ -87,21 +87,36 @@ class Connection:
         """It has carried a request."""
         return self.ids_left < self._ids
 
+    @property
+    def ids_left(self) -> int:
+        """How many more requests it can carry."""
+        return self.wire.room_for_ids
+
     # Sending
 
     def send(self, items: Sequence[Encoded], entries: Sequence[object]) -> None:
         """Send one request for each entry: tickets of load requests, or what call.Ended describes."""
-        self.ids_left -= len(items)
-        if not self.ids_left:
-            self.usable = False
-        self.write(self.wire.send(items, entries))
+        buffers = self.wire.send(items, entries)
+        if self.wire.closing:
+            self.usable = False  # those were its last ids
+        self.write(buffers)
 
     def send_one(self, item: Encoded, entry: object) -> None:
         """``send`` for one request."""
-        self.ids_left -= 1
-        if not self.ids_left:
-            self.usable = False
-        self.write(self.wire.send_one(item, entry))
+        data = self.wire.send_one(item, entry)
+        if data is None:
+            self.send((item,), (entry,))
+        elif self._out or self._batching:
+            self._out.append(data)
+        else:
+            try:
+                taken = self._stream.send((data,))
+            except ConnectionLost as error:
+                self._lost(error)
+                return
+            if taken < len(data):
+                self._out = [memoryview(data)[taken:]]
+                self._flush()
 
     def write(self, buffers: list[Buffer]) -> None:
         """Send these, after what waits already. The list is ours from now on."""
@@ -126,8 +141,7 @@ class Connection:
                 else:
                     break
         except ConnectionLost as error:
-            # What the server answered before may still be there to be read: the reader ends the connection.
-            self._broken, self.usable = str(error), False
+            self._lost(error)
             out.clear()
         if out and not self._writing:
             self._writing = True
@@ -135,6 +149,10 @@ class Connection:
         elif self._writing and not out:
             self._writing = False
             self._writer.stop()
+
+    def _lost(self, error: ConnectionLost) -> None:
+        """What the server answered before may still be there to be read: the reader ends the connection."""
+        self._broken, self.usable = str(error), False
 
     def _drop(self, count: int) -> None:
         out = self._out
@@ -163,7 +181,8 @@ class Connection:
                 return
             now = now_ns()
             filled = kept + taken
-            ok, other, out, used, self._skip, closing = self.wire.receive(view[:filled])
+            whole = self.wire.take_whole(view, filled)
+            got = self.wire.receive(view[:filled]) if whole is None else None
         except ConnectionLost as error:
             self.close(str(error))
             return
@@ -174,10 +193,18 @@ class Connection:
             report(self)
             self.close("a fault of the client's own: see its output")
             return
+        self._kept = 0
+        if whole is not None:
+            self._book(*whole, now)
+        elif got is not None:
+            self._take(got, filled, now)
+        if not self.live and (self._last or self.wire.closing):
+            self.finish()
+
+    def _take(self, got: Received, filled: int, now: int) -> None:
+        ok, other, out, used, self._skip, closing = got
         if used < filled:
             self._keep(used, filled)
-        else:
-            self._kept = 0
         if closing or self._settling:
             self._settle(closing)
         self._out += out
@@ -185,8 +212,6 @@ class Connection:
             self._book(ok, other, now)
         elif out and not self._writing:
             self._flush()
-        if (closing or self._last) and not self.live:
-            self.finish()
 
     def _settle(self, closing: bool) -> None:
         """The server's settings have arrived, or it takes its leave."""
@@ -202,13 +227,14 @@ class Connection:
             self.usable = True
             self.settled.set()
 
-    def _book(self, ok: list[Ticket], other: Sequence[tuple[Any, int, bytes]], now: int) -> None:
+    def _book(self, ok: Sequence[Ticket], other: Sequence[tuple[Any, int, bytes]], now: int) -> None:
         """Tell the listener what has ended; what that makes it send leaves with our acknowledgements."""
-        self._batching = bool(other or self._out)
+        listener = self.listener
         try:
-            if other:
+            if other or self._out:
+                self._batching = True
                 self._finish(other, now)
-            self.listener.room(now)
+            listener.room(now)
         except Exception:
             report(self)
         finally:
@@ -218,7 +244,7 @@ class Connection:
                     self._flush()
         if ok:
             try:
-                self.listener.done(ok, now)
+                listener.done(ok, now)
             except Exception:
                 report(self)
 

@@ -22,6 +22,16 @@ def tickets_of(items: Sequence[Encoded], arrivals: Sequence[int] | None, now: in
     return [(at, now, item.tag) for at, item in zip(arrivals, items, strict=True)]
 
 
+class Source(Protocol):
+    """Where a closed loop's requests come from."""
+
+    def one(self) -> Encoded:
+        """The next request."""
+
+    def take(self, count: int) -> Sequence[Encoded]:
+        """The next ``count`` requests."""
+
+
 def report(what: object) -> None:
     """The exception being handled, said aloud: in the hub there is nobody to raise it to. Nor is there where
     it cannot be said, as on a pipe whose reader has gone: what is left of a batch must still be booked."""
@@ -36,7 +46,7 @@ class Listener(Protocol):
     def room(self, now: int) -> None:
         """Requests have ended; new ones sent from here leave together with the acknowledgements."""
 
-    def done(self, tickets: list[Ticket], now: int) -> None:
+    def done(self, tickets: Sequence[Ticket], now: int) -> None:
         """Tickets answered OK."""
 
     def failed(self, ticket: Ticket, status: int, message: bytes, now: int) -> None:
@@ -47,5 +57,5 @@ class ControlOnly:
     """The listener of a channel that carries nothing but calls."""
 
     def room(self, now: int) -> None: ...
-    def done(self, tickets: list[Ticket], now: int) -> None: ...
+    def done(self, tickets: Sequence[Ticket], now: int) -> None: ...
     def failed(self, ticket: Ticket, status: int, message: bytes, now: int) -> None: ...

@@ -94,7 +94,7 @@ class Recorder:
         """
         self._scheduled.append((arrival_ns, tags))
 
-    def done(self, tickets: list[Ticket], now_ns: int) -> None:
+    def done(self, tickets: Sequence[Ticket], now_ns: int) -> None:
         """Requests that succeeded, all at one instant.
 
         Their numbers are copied here, where they are in the processor's cache; at the fold they are not.

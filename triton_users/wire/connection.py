@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 from triton_users.wire import frames, settings
 from triton_users.wire.errors import ExcessError, FrameSizeError, ProtocolError, code_name
-from triton_users.wire.fast import Patterns
+from triton_users.wire.fast import Found, Patterns
 from triton_users.wire.headers import RequestBlocks, ResponseBlocks
 from triton_users.wire.incoming import WHOLE_DATA, Assembly, Data, Payload
 from triton_users.wire.outgoing import Buffers, Outgoing
@@ -21,6 +21,11 @@ Handler = Callable[["Connection", memoryview, int, int], None]
 """What takes a frame's payload, flags and stream id."""
 
 _new = tuple.__new__
+
+
+def _take_nothing(view: memoryview, n: int) -> None:
+    """Something is half read, or no form has been learnt."""
+
 
 _HEADERS_FORM: Final = frames.END_HEADERS | frames.PADDED | frames.PRIORITISED
 
@@ -61,12 +66,16 @@ class Connection:
         self._request_blocks = RequestBlocks(authority, scheme)
         self._response_blocks = ResponseBlocks()
         self._outgoing = Outgoing(self._request_blocks, self._peer)
-        self._pending = self._outgoing.pending
+        self._pending, self._openings = self._outgoing.pending, self._request_blocks.openings
         self._streams = Streams(self._outgoing, window)
         self.live = self._streams.live
         self._data = Data(self._streams, window)
         self._patterns: Patterns | None = None
         """None until the server's SETTINGS have arrived."""
+        self.take_whole: Callable[[memoryview, int], Found | None] = _take_nothing
+        """Take the first bytes of a view, so many, if they are responses like earlier ones, whole, and
+        perhaps an update of the connection's window behind them: what Triton sends nearly always. (ok, other)
+        as in ``Received``; None, with nothing taken, for all else: ``receive`` has to see it."""
         self._fast = fast
         self._assembly: Assembly | None = None
         self._fault: ProtocolError | None = None
@@ -108,28 +117,42 @@ class Connection:
         if len(streams.items) > streams.tidy_at:
             streams.tidy()
         self.closing = stop > self._max_id
-        if self._outgoing.fits(encoded, len(self.live)):
-            return [self._outgoing.batch(encoded, ids)]
+        data = self._outgoing.batch(encoded, ids, len(self.live))
+        if data is not None:
+            return [data]
         for stream_id, item in zip(ids, encoded, strict=True):
             self._outgoing.add(stream_id, item)
         out: Buffers = []
         streams.pump(out)
         return out
 
-    def send_one(self, item: Encoded, ticket: object) -> Buffers:
-        """``send`` for one request, in fewer steps where it leaves as one buffer."""
-        streams = self._streams
+    def send_one(self, item: Encoded, ticket: object) -> bytes | None:
+        """``send`` for one small request that leaves at once, in fewer steps; None, with nothing done, for
+        any other. Most sends of a slow closed loop and of an open one are such."""
+        streams, outgoing, live = self._streams, self._outgoing, self.live
         stream_id = streams.next_id
-        if not self.closing and stream_id + 2 <= self._max_id:  # the last id is the general way's
-            data = self._outgoing.one(item, stream_id, len(self.live) + 1)
-            if data is not None:
-                self.live[stream_id] = ticket
-                streams.items[stream_id] = item
-                if len(streams.items) > streams.tidy_at:
-                    streams.tidy()
-                streams.next_id = stream_id + 2
-                return [data]
-        return self.send((item,), (ticket,))
+        known = self._openings.get(id(item.head))
+        window = outgoing.window - item.size
+        if (
+            known is None
+            or window < 0
+            or self._pending
+            or self.closing
+            or item.size > outgoing.largest
+            or len(live) >= self._peer.max_concurrent
+            or stream_id + 2 > self._max_id  # the last id is the general way's
+        ):
+            return None
+        outgoing.window = window
+        live[stream_id] = ticket
+        streams.next_id = stream_id + 2
+        items = streams.items
+        items[stream_id] = item
+        if len(items) > streams.tidy_at:
+            streams.tidy()
+        _, opening, block = known
+        raw_id = frames.pack_u32(stream_id)
+        return b"".join((opening, raw_id, block, item.data_head, raw_id, item.body))
 
     def receive(self, view: memoryview) -> Received:
         """Take what the server sent: the unused rest of the view before, and what was read since.
@@ -140,24 +163,22 @@ class Connection:
             raise ProtocolError(self._fault.message)
         streams = self._streams
         try:
-            used = len(view)
-            increment = -1
-            if self._patterns is not None and self._assembly is None and self._data.payload is None:
-                increment = self._patterns.take_whole(view, streams, self._data.credit)
-            if increment < 0:
-                used = self._parse(view)
-            elif increment:
-                self._outgoing.grow(increment)
+            used = self._parse(view)
             if self._pending:
                 streams.pump(streams.out)
         except ProtocolError as fault:
             self._fault = fault
             self.closing = True
             self._data.payload = None
+            self.take_whole = _take_nothing
             streams.out.append(frames.goaway(fault.code, fault.message.encode()))
             fault.received = Received(streams.ok, streams.other, streams.out, len(view), 0, True)
             raise
-        skip = self._data.skippable() if self._data.payload is not None else 0
+        skip = 0 if self._data.payload is None else self._data.skippable()
+        if self._patterns is not None and self._data.payload is None and self._assembly is None:
+            self.take_whole = self._patterns.take_whole
+        else:
+            self.take_whole = _take_nothing
         # As the class itself does it, at half of its price.
         gathered = (streams.ok, streams.other, streams.out, used, skip, self.closing)
         streams.ok, streams.other, streams.out = [], [], []
@@ -178,22 +199,11 @@ class Connection:
     def _parse(self, view: memoryview) -> int:
         n = len(view)
         p = self._data.resume(view, 0) if self._data.payload is not None else 0
-        patterns = self._patterns
         while n - p >= frames.HEAD_SIZE:
-            if patterns is not None and self._assembly is None:
-                kind = view[p + 3]
-                if kind == frames.HEADERS:
-                    q = patterns.take(view, p, self._streams, self._data.credit)
-                    if q > p:
-                        p = q
-                        continue
-                elif kind == frames.WINDOW_UPDATE and n - p >= frames.UPDATE.size:
-                    # Triton sends one with every small response.
-                    head, increment = frames.UPDATE.unpack_from(view, p)
-                    if head == frames.UPDATE_HEAD and 0 < increment <= MAX_WINDOW:
-                        self._outgoing.grow(increment)
-                        p += frames.UPDATE.size
-                        continue
+            if self._patterns is not None and self._assembly is None:
+                p = self._patterns.take(view, p)
+                if n - p < frames.HEAD_SIZE:
+                    break
             q = self._frame(view, p)
             if q == p:
                 break
@@ -297,7 +307,7 @@ class Connection:
         self._streams.out.append(frames.SETTINGS_ACK)
         self.ready = True
         if self._patterns is None and self._fast:
-            self._patterns = Patterns(self._response_blocks)
+            self._patterns = Patterns(self._response_blocks, self._streams, self._outgoing, self._data.credit)
 
     def _window_update(self, payload: memoryview, _: int, stream_id: int) -> None:
         """Section 6.9."""

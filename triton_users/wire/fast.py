@@ -9,11 +9,13 @@ decides what a response means, and whatever does not match is left to it.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from triton_users.wire import frames
-from triton_users.wire.frames import DATA, END_HEADERS, END_STREAM, HEADERS
+from triton_users.wire.frames import DATA, END_HEADERS, END_STREAM, HEADERS, WINDOW_UPDATE
 from triton_users.wire.headers import ResponseBlocks
+from triton_users.wire.outgoing import Outgoing
 from triton_users.wire.status import Status
 from triton_users.wire.streams import Streams
 from triton_users.wire.windows import MAX_WINDOW, ReceiveWindow
@@ -27,8 +29,18 @@ MAX_BLOCK: Final = 255
 MAX_PATTERNS: Final = 64
 """Lengths of DATA that are remembered: one per class, and some to spare."""
 
+MOST_WHOLE: Final = 32
+"""Responses in a view that is taken as a whole: Triton writes no more than some 5 kB at a time."""
+
 _DATA_LENGTH: Final = struct.Struct(">BH")
+_unpack_update: Final = frames.UPDATE.unpack_from
+_UPDATE_HEAD: Final = frames.UPDATE_HEAD
+_UPDATE_SIZE: Final = frames.UPDATE.size
 _ABSENT: Final = object()
+_NONE: Final = ()
+
+Found = tuple[Sequence[Any], Sequence[Any]]
+"""(ok, other) as in ``Received``."""
 
 
 Parts = tuple[bytes, bytes, bytes, bytes, bytes]
@@ -42,7 +54,7 @@ class Pattern:
     A cut is (HEADERS head, id, header block and DATA head, id, prefix, trailers head, id, trailer block).
     """
 
-    __slots__ = ("cut", "cut_one", "data_length", "message_at", "parts", "size")
+    __slots__ = ("_message_at", "cut", "cut_one", "data_length", "parts", "size")
 
     def __init__(self, parts: Parts, data_length: int) -> None:
         _, block, _, _, trailers = parts
@@ -51,7 +63,12 @@ class Pattern:
         self.size = layout.size
         self.parts = parts
         self.data_length = data_length
-        self.message_at = 9 + len(block) + 4 + 5
+        self._message_at = 9 + len(block) + 4 + 5
+
+    def message(self, view: memoryview, p: int) -> bytes:
+        """The message of the response at ``p``, without its prefix."""
+        start = p + self._message_at
+        return bytes(view[start : start + self.data_length - 5])
 
 
 def candidate(view: memoryview, p: int) -> tuple[Parts, int] | None:
@@ -84,35 +101,15 @@ def candidate(view: memoryview, p: int) -> tuple[Parts, int] | None:
     return parts, data
 
 
-def match_one(pattern: Pattern, view: memoryview, streams: Streams) -> bool:
-    """``match`` for the one response that stands at the start of the view; whether it was taken. A loop over
-    one would cost a twentieth of all that a request takes."""
-    a, i, b, j, c, d, k, e = pattern.cut_one(view)
-    parts = (a, b, c, d, e)
-    if parts != pattern.parts or not i == j == k or i in streams.responses or i in streams.unsent:
-        return False
-    ticket = streams.live.pop(i, _ABSENT)
-    if type(ticket) is tuple:
-        streams.ok.append(ticket)
-    elif ticket is None:
-        streams.other.append((None, 0, b""))
-    elif ticket is _ABSENT:
-        return False
-    else:
-        start = pattern.message_at
-        streams.other.append((ticket, 0, bytes(view[start : start + pattern.data_length - 5])))
-    return True
-
-
-def match(pattern: Pattern, view: memoryview, p: int, count: int, streams: Streams) -> int:
-    """End the streams whose responses stand at ``p``, at most ``count``; how many of them were taken."""
+def match(pattern: Pattern, view: memoryview, streams: Streams) -> int:
+    """End the streams whose responses the view holds, from its start; how many of them were taken."""
     parts = pattern.parts
-    ok, other = streams.ok, streams.other
-    responses, unsent, pop = streams.responses, streams.unsent, streams.live.pop
+    ok, other, pop = streams.ok, streams.other, streams.live.pop
     before = len(ok) + len(other)
-    for a, i, b, j, c, d, k, e in pattern.cut(view[p : p + count * pattern.size]):
+    special = streams.responses.keys() | streams.unsent.keys() if streams.responses or streams.unsent else ()
+    for a, i, b, j, c, d, k, e in pattern.cut(view):
         # One comparison of tuples costs half of what five of their parts do.
-        if (a, b, c, d, e) != parts or not i == j == k or i in responses or i in unsent:
+        if (a, b, c, d, e) != parts or not i == j == k or (special and i in special):
             break
         ticket = pop(i, _ABSENT)
         if type(ticket) is tuple:
@@ -122,60 +119,119 @@ def match(pattern: Pattern, view: memoryview, p: int, count: int, streams: Strea
         elif ticket is _ABSENT:
             break
         else:
-            start = p + (len(ok) + len(other) - before) * pattern.size + pattern.message_at
-            other.append((ticket, 0, bytes(view[start : start + pattern.data_length - 5])))
+            at = (len(ok) + len(other) - before) * pattern.size
+            other.append((ticket, 0, pattern.message(view, at)))
     return len(ok) + len(other) - before
+
+
+def match_all(
+    pattern: Pattern, view: memoryview, live: Mapping[int, object]
+) -> tuple[list[int], Found] | None:
+    """The stream ids of the responses that the view holds, and what has come of them; None unless each one
+    ends a stream of its own."""
+    parts, get = pattern.parts, live.get
+    ids: list[int] = []
+    ok: list[Any] = []
+    other: list[Any] = []
+    for a, i, b, j, c, d, k, e in pattern.cut(view):
+        if (a, b, c, d, e) != parts or not i == j == k:
+            return None
+        ticket = get(i, _ABSENT)
+        if type(ticket) is tuple:
+            ok.append(ticket)
+        elif ticket is None:
+            other.append((None, 0, b""))
+        elif ticket is _ABSENT:
+            return None
+        else:
+            other.append((ticket, 0, pattern.message(view, len(ids) * pattern.size)))
+        ids.append(i)
+    return (ids, (ok, other)) if len(set(ids)) == len(ids) else None
 
 
 class Patterns:
     """The patterns learnt on one connection: by DATA length, from two equal responses of that length."""
 
-    __slots__ = ("_blocks", "_known", "_once", "_whole")
+    __slots__ = ("_blocks", "_credit", "_known", "_once", "_outgoing", "_streams", "_whole")
 
-    def __init__(self, blocks: ResponseBlocks) -> None:
-        self._blocks = blocks
+    def __init__(
+        self, blocks: ResponseBlocks, streams: Streams, outgoing: Outgoing, credit: ReceiveWindow
+    ) -> None:
+        self._blocks, self._streams, self._outgoing, self._credit = blocks, streams, outgoing, credit
         self._known: dict[int, Pattern] = {}
         self._once: dict[int, Parts] = {}
         self._whole: dict[int, Pattern] = {}
-        """By the size of a view that holds one response, and perhaps a WINDOW_UPDATE behind it."""
+        """By the bytes of so many responses, and of those with a WINDOW_UPDATE behind them."""
 
-    def take_whole(self, view: memoryview, streams: Streams, credit: ReceiveWindow) -> int:
-        """Take the one response that ``view`` is, alone or with an update of the connection's window behind
-        it: what Triton sends while few requests are in flight. The update's increment, 0 without one; -1,
-        with nothing taken, for all else."""
-        n = len(view)
+    def take_whole(self, view: memoryview, n: int) -> Found | None:
+        """``Connection.take_whole``, between two frames."""
         pattern = self._whole.get(n)
-        if pattern is None or pattern.data_length > credit.quiet:
-            return -1
-        increment = 0
-        if n > pattern.size:
-            head, increment = frames.UPDATE.unpack_from(view, pattern.size)
-            if head != frames.UPDATE_HEAD or not 0 < increment <= MAX_WINDOW:
-                return -1
-        if not match_one(pattern, view, streams):
-            return -1
-        credit.quiet -= pattern.data_length
-        return increment
+        streams, credit = self._streams, self._credit
+        if pattern is None or streams.responses or streams.unsent:
+            return None
+        size = pattern.size
+        count = n // size
+        left = credit.quiet - count * pattern.data_length
+        if left < 0:  # an update of the window is due: the general parser sends it, at the same byte
+            return None
+        ids: Sequence[int]
+        found: Found
+        if count == 1:  # a loop over one would cost a tenth of all that a request takes
+            a, i, b, j, c, d, k, e = pattern.cut_one(view)
+            ticket = streams.live.get(i, _ABSENT)
+            if (a, b, c, d, e) != pattern.parts or not i == j == k or ticket is _ABSENT:
+                return None
+            if type(ticket) is tuple:
+                found = [ticket], _NONE
+            else:
+                found = _NONE, [(ticket, 0, b"" if ticket is None else pattern.message(view, 0))]
+            ids = (i,)
+        elif (several := match_all(pattern, view[: count * size], streams.live)) is not None:
+            ids, found = several
+        else:
+            return None
+        if n > count * size:
+            head, increment = _unpack_update(view, count * size)
+            if head != _UPDATE_HEAD or not 0 < increment <= MAX_WINDOW - self._outgoing.window:
+                return None
+            self._outgoing.window += increment
+        for stream_id in ids:
+            del streams.live[stream_id]
+        credit.quiet = left
+        return found
 
-    def take(self, view: memoryview, p: int, streams: Streams, credit: ReceiveWindow) -> int:
-        """Take responses of one pattern from ``p`` on, where a HEADERS frame starts; where they end."""
+    def take(self, view: memoryview, p: int) -> int:
+        """Take responses of known patterns and updates of the connection's window from ``p`` on, where a
+        frame starts; where that ends."""
         n = len(view)
-        data_at = p + 9 + view[p + 2]
-        if n - data_at >= 9:
-            high: int
-            length: int
+        credit = self._credit
+        while n - p >= _UPDATE_SIZE:
+            kind = view[p + 3]
+            if kind == WINDOW_UPDATE:  # Triton sends one with nearly every small response
+                head, increment = _unpack_update(view, p)
+                if head != _UPDATE_HEAD or not 0 < increment <= MAX_WINDOW:
+                    break
+                self._outgoing.grow(increment)
+                p += _UPDATE_SIZE
+                continue
+            if kind != HEADERS:
+                break
+            data_at = p + 9 + view[p + 2]
+            if n - data_at < 9:
+                break
             high, length = _DATA_LENGTH.unpack_from(view, data_at)
             pattern = self._known.get(length)
+            taken = 0
             if pattern is not None and not high:
                 # Only as many as need no window update: the general parser sends those, at the same byte.
                 size = pattern.size
                 count = min((n - p) // size, credit.quiet // length)
-                if count:
-                    count = match(pattern, view, p, count, streams)
-                if count:
-                    credit.quiet -= count * length
-                    return p + count * size
-        self._learn(view, p)
+                taken = match(pattern, view[p : p + count * size], self._streams)
+            if not taken:
+                self._learn(view, p)
+                break
+            credit.quiet -= taken * length
+            p += taken * size
         return p
 
     def _learn(self, view: memoryview, p: int) -> None:
@@ -203,4 +259,6 @@ class Patterns:
             if before is not None:
                 self._whole = {size: one for size, one in self._whole.items() if one is not before}
             self._known[length] = pattern
-            self._whole[pattern.size] = self._whole[pattern.size + frames.UPDATE.size] = pattern
+            for count in range(1, MOST_WHOLE + 1):
+                n = count * pattern.size
+                self._whole[n] = self._whole[n + _UPDATE_SIZE] = pattern

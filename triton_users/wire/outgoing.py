@@ -46,17 +46,14 @@ class Outgoing:
         self.pending: dict[int, Pending] = {}
         self._blocks, self._openings = blocks, blocks.openings
         self._peer = peer
-        self._window = DEFAULT_WINDOW
-        self._largest = JOINED_BODY  # body that may leave with its neighbours
+        self.window = DEFAULT_WINDOW
+        """Bytes of DATA that the connection has room for."""
+        self.largest = JOINED_BODY
+        """Bytes of the largest body that may leave in one piece with its neighbours."""
         self._unopened: deque[Pending] = deque()
         self._line: deque[Pending] = (
             deque()
         )  # open, waiting for the connection's window; may hold the dropped
-
-    @property
-    def window(self) -> int:
-        """Bytes of DATA that the connection has room for."""
-        return self._window
 
     def first_unopened(self, next_id: int) -> int:
         """Streams from this id on are idle: the server cannot know them."""
@@ -64,58 +61,29 @@ class Outgoing:
 
     # -- what finds room at once ------------------------------------------------------------------------
 
-    def fits(self, encoded: Sequence[Encoded], live: int) -> bool:
-        """Whether a batch of small requests can leave as a whole; ``live`` includes them."""
-        sizes = [item.size for item in encoded]
-        return (
-            not self._line
-            and not self._unopened
-            and live <= self._peer.max_concurrent
-            and sum(sizes) <= self._window
-            and max(sizes) <= self._largest
-        )
+    def batch(self, encoded: Sequence[Encoded], ids: range, live: int) -> bytes | None:
+        """One buffer for small requests whose heads are remembered: per request a HEADERS and a DATA frame.
+        None where not all find room; ``live`` counts them as well.
 
-    def one(self, item: Encoded, stream_id: int, live: int) -> bytes | None:
-        """``fits`` and ``batch`` for one request whose head is remembered; None when it does not fit.
-
-        Most sends of a slow closed loop and of an open one are such.
+        The measured hot path: neighbours of the same head and size cost no look-up.
         """
-        size = item.size
-        window = self._window - size
-        if window < 0 or size > self._largest or live > self._peer.max_concurrent or self.pending:
+        if self._line or self._unopened or live > self._peer.max_concurrent:
             return None
-        known = self._openings.get(id(item.head))
-        if known is None:
-            return None
-        self._window = window
-        _, opening, block = known
-        raw_id = frames.pack_u32(stream_id)
-        return b"".join((opening, raw_id, block, item.data_head, raw_id, item.body))
-
-    def batch(self, encoded: Sequence[Encoded], ids: range) -> bytes:
-        """One buffer for a batch that fits: per request a HEADERS and a DATA frame.
-
-        The measured hot path: everything but the stream ids is remembered, and neighbours of the same
-        head and size cost no look-up.
-        """
         pieces: list[bytes | memoryview] = []
         head, size, opening, block = None, -1, b"", b""
-        total = 0
+        window = self.window
         for item, raw_id in zip(encoded, map(frames.pack_u32, ids), strict=True):
             if item.head is not head or item.size != size:
-                opening, block, again = self._blocks.opening(item.head)
-                if not opening:
-                    (stream_id,) = frames.unpack_u32(raw_id)
-                    opened = frames.headers(stream_id, block, frames.SMALLEST_MAX_FRAME_SIZE)
-                    pieces += (opened, item.data_head, raw_id, item.body)
-                    total += item.size
-                    head = None
-                    continue
-                block += item.data_head
-                head, size = (item.head, item.size) if again else (None, -1)
+                head, size = item.head, item.size
+                known = self._openings.get(id(head))
+                if known is None or size > self.largest:
+                    return None
+                opening, block = known[1], known[2] + item.data_head
             pieces += (opening, raw_id, block, raw_id, item.body)
-            total += item.size
-        self._window -= total
+            window -= size
+        if window < 0:
+            return None
+        self.window = window
         return b"".join(pieces)
 
     # -- what waits -------------------------------------------------------------------------------------
@@ -130,7 +98,7 @@ class Outgoing:
         self._write_line(out)
         expired = 0
         # A stream is opened only when it can carry data: before, it would only occupy the server.
-        while self._unopened and not self._line and self._window > 0:
+        while self._unopened and not self._line and self.window > 0:
             pending = self._unopened[0]
             if live[pending.stream_id] is None:
                 expired += 1
@@ -143,7 +111,7 @@ class Outgoing:
         return expired
 
     def _open(self, pending: Pending, out: Buffers) -> None:
-        block = self._blocks.block(pending.item.head)
+        _, block, _ = self._blocks.opening(pending.item.head)
         out.append(frames.headers(pending.stream_id, block, self._peer.max_frame_size))
         pending.opened = True
         pending.window = self._peer.initial_window
@@ -156,7 +124,7 @@ class Outgoing:
             self._line.append(pending)
 
     def _write_line(self, out: Buffers) -> None:
-        while self._line and self._window > 0:
+        while self._line and self.window > 0:
             pending = self._line[0]
             if pending.stream_id in self.pending:
                 self._write(pending, out)
@@ -168,12 +136,12 @@ class Outgoing:
     def _write(self, pending: Pending, out: Buffers) -> None:
         """DATA frames up to the tighter window; the body is sliced, never copied."""
         size = len(pending.body)
-        while (n := min(self._window, pending.window, self._peer.max_frame_size, size - pending.sent)) > 0:
+        while (n := min(self.window, pending.window, self._peer.max_frame_size, size - pending.sent)) > 0:
             start, pending.sent = pending.sent, pending.sent + n
             ends = pending.sent == size
             out.append(frames.head(n, frames.DATA, frames.END_STREAM if ends else 0, pending.stream_id))
             out.append(pending.body[start : pending.sent])
-            self._window -= n
+            self.window -= n
             pending.window -= n
             if ends:
                 del self.pending[pending.stream_id]
@@ -194,8 +162,8 @@ class Outgoing:
 
     def grow(self, increment: int) -> None:
         """WINDOW_UPDATE of the connection."""
-        window = self._window + increment
-        self._window = window if window <= MAX_WINDOW else grown(self._window, increment)
+        window = self.window + increment
+        self.window = window if window <= MAX_WINDOW else grown(self.window, increment)
 
     def grow_stream(self, stream_id: int, increment: int) -> None:
         """WINDOW_UPDATE of a stream; one whose request is written needs no window any more."""
@@ -206,7 +174,7 @@ class Outgoing:
 
     def shift_windows(self, delta: int) -> None:
         """A new SETTINGS_INITIAL_WINDOW_SIZE moves every open stream's window (RFC 9113 section 6.9.2)."""
-        self._largest = min(JOINED_BODY, self._peer.initial_window)
+        self.largest = min(JOINED_BODY, self._peer.initial_window)
         for pending in self.pending.values():
             if pending.opened:
                 pending.window = grown(pending.window, delta)
