@@ -90,7 +90,7 @@ def test_a_request_answered_before_it_was_sent() -> None:
         connection.receive(memoryview(frames.settings({4: 0})))
         connection.send([encode(Head(b"/s/m"), b"request")], [(3,)])
         view = memoryview(responses(UPDATE, 4)[3])
-        assert connection.take_whole(view, len(view)) is None
+        assert connection.take_front(view, len(view)) == 0
         said.append(connection.receive(view))
     assert said[0] == said[1]
     assert said[0].out[0] == frames.reset(7, 0)
@@ -109,13 +109,13 @@ def test_they_are_taken_in_one_step(count: int) -> None:
     lies behind them in the buffer is of before."""
     connection = opened(2 + 10 * count)
     for view in responses(UPDATE, 2):
-        assert connection.take_whole(memoryview(view), len(view)) is None
+        assert connection.take_front(memoryview(view), len(view)) == 0
         connection.receive(memoryview(view))
     for i in range(10):
         first = 2 + i * count
         view = b"".join(responses(b"", first + count)[first:]) + (UPDATE if i % 2 else b"")
-        found = connection.take_whole(memoryview(view + b"of before"), len(view))
-        assert found is not None
+        found = connection.take_front(memoryview(view + b"of before"), len(view))
+        assert isinstance(found, tuple)
         assert list(found[0]) == [(first + j,) for j in range(count)]
         assert not found[1]
     assert not connection.live
@@ -132,10 +132,10 @@ def test_not_in_the_middle_of_anything() -> None:
         for known in responses(b"", 3):
             connection.receive(memoryview(known))
         connection.receive(memoryview(before))
-        assert connection.take_whole(view, len(view)) is None
+        assert connection.take_front(view, len(view)) == 0
     connection = opened(4)
     for known in responses(b"", 3):
         connection.receive(memoryview(known))
     with pytest.raises(ProtocolError):
         connection.receive(memoryview(frames.head(4, frames.RST_STREAM, 0, 0) + bytes(4)))
-    assert connection.take_whole(view, len(view)) is None
+    assert connection.take_front(view, len(view)) == 0

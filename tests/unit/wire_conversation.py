@@ -221,14 +221,14 @@ def run(
             connection.skipped(n)
             start += n
         view = memoryview(stream)[start:]
-        whole = connection.take_whole(view, end - start)
-        if whole is not None:
-            outcome.ok += whole[0]
-            outcome.other += whole[1]
+        front = connection.take_front(view, end - start)
+        if isinstance(front, tuple):
+            outcome.ok += front[0]
+            outcome.other += front[1]
             start, skippable = end, 0
             continue
         try:
-            got = connection.receive(view[: end - start])
+            got = connection.receive(view[front : end - start])
         except ProtocolError as fault:
             assert fault.received is not None
             got = fault.received
@@ -238,7 +238,7 @@ def run(
         outcome.out += b"".join(got.out)
         if outcome.fault:
             break
-        start += got.used
+        start += front + got.used
         skippable = got.skip
     outcome.left = sorted(connection.live)
     outcome.window = (connection._data.credit.quiet, connection._outgoing.window)

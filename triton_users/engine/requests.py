@@ -36,8 +36,7 @@ class Drawn:
 
     def items(self, start: int, end: int) -> list[Encoded]:
         """Those from ``start`` up to ``end``."""
-        encoded = self.encoded
-        return [encoded[i] for i in self.index[start:end].tolist()]
+        return list(map(self.encoded.__getitem__, self.index[start:end].tolist()))
 
 
 class Requests:

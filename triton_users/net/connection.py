@@ -181,8 +181,9 @@ class Connection:
                 return
             now = now_ns()
             filled = kept + taken
-            whole = self.wire.take_whole(view, filled)
-            got = self.wire.receive(view[:filled]) if whole is None else None
+            front = self.wire.take_front(view, filled)
+            if isinstance(front, int):
+                rest = self.wire.receive(view[front:filled])
         except ConnectionLost as error:
             self.close(str(error))
             return
@@ -194,17 +195,17 @@ class Connection:
             self.close("a fault of the client's own: see its output")
             return
         self._kept = 0
-        if whole is not None:
-            self._book(*whole, now)
-        elif got is not None:
-            self._take(got, filled, now)
+        if isinstance(front, int):
+            self._take(rest, front, filled, now)
+        else:
+            self._book(*front, now)
         if not self.live and (self._last or self.wire.closing):
             self.finish()
 
-    def _take(self, got: Received, filled: int, now: int) -> None:
+    def _take(self, got: Received, front: int, filled: int, now: int) -> None:
         ok, other, out, used, self._skip, closing = got
-        if used < filled:
-            self._keep(used, filled)
+        if front + used < filled:
+            self._keep(front + used, filled)
         if closing or self._settling:
             self._settle(closing)
         self._out += out

@@ -23,8 +23,9 @@ Handler = Callable[["Connection", memoryview, int, int], None]
 _new = tuple.__new__
 
 
-def _take_nothing(view: memoryview, n: int) -> None:
+def _take_nothing(view: memoryview, n: int) -> int:
     """Something is half read, or no form has been learnt."""
+    return 0
 
 
 _HEADERS_FORM: Final = frames.END_HEADERS | frames.PADDED | frames.PRIORITISED
@@ -72,10 +73,11 @@ class Connection:
         self._data = Data(self._streams, window)
         self._patterns: Patterns | None = None
         """None until the server's SETTINGS have arrived."""
-        self.take_whole: Callable[[memoryview, int], Found | None] = _take_nothing
+        self.take_front: Callable[[memoryview, int], Found | int] = _take_nothing
         """Take the first bytes of a view, so many, if they are responses like earlier ones, whole, and
         perhaps an update of the connection's window behind them: what Triton sends nearly always. (ok, other)
-        as in ``Received``; None, with nothing taken, for all else: ``receive`` has to see it."""
+        as in ``Received``; or how many bytes were taken, often none: ``receive`` has to see the rest, and
+        reports all."""
         self._fast = fast
         self._assembly: Assembly | None = None
         self._fault: ProtocolError | None = None
@@ -111,9 +113,10 @@ class Connection:
         if not n:
             return []
         ids = range(first, stop, 2)
-        self.live.update(zip(ids, tickets, strict=True))
+        # Of one length: to be strict as well costs as much again, here and in ``batch``.
+        self.live.update(zip(ids, tickets))  # noqa: B905
         streams.next_id = stop
-        streams.items.update(zip(ids, encoded, strict=True))
+        streams.items.update(zip(ids, encoded))  # noqa: B905
         if len(streams.items) > streams.tidy_at:
             streams.tidy()
         self.closing = stop > self._max_id
@@ -170,15 +173,15 @@ class Connection:
             self._fault = fault
             self.closing = True
             self._data.payload = None
-            self.take_whole = _take_nothing
+            self.take_front = _take_nothing
             streams.out.append(frames.goaway(fault.code, fault.message.encode()))
             fault.received = Received(streams.ok, streams.other, streams.out, len(view), 0, True)
             raise
         skip = 0 if self._data.payload is None else self._data.skippable()
         if self._patterns is not None and self._data.payload is None and self._assembly is None:
-            self.take_whole = self._patterns.take_whole
+            self.take_front = self._patterns.take_front
         else:
-            self.take_whole = _take_nothing
+            self.take_front = _take_nothing
         # As the class itself does it, at half of its price.
         gathered = (streams.ok, streams.other, streams.out, used, skip, self.closing)
         streams.ok, streams.other, streams.out = [], [], []

@@ -9,7 +9,7 @@ decides what a response means, and whatever does not match is left to it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from triton_users.wire import frames
@@ -124,31 +124,6 @@ def match(pattern: Pattern, view: memoryview, streams: Streams) -> int:
     return len(ok) + len(other) - before
 
 
-def match_all(
-    pattern: Pattern, view: memoryview, live: Mapping[int, object]
-) -> tuple[list[int], Found] | None:
-    """The stream ids of the responses that the view holds, and what has come of them; None unless each one
-    ends a stream of its own."""
-    parts, get = pattern.parts, live.get
-    ids: list[int] = []
-    ok: list[Any] = []
-    other: list[Any] = []
-    for a, i, b, j, c, d, k, e in pattern.cut(view):
-        if (a, b, c, d, e) != parts or not i == j == k:
-            return None
-        ticket = get(i, _ABSENT)
-        if type(ticket) is tuple:
-            ok.append(ticket)
-        elif ticket is None:
-            other.append((None, 0, b""))
-        elif ticket is _ABSENT:
-            return None
-        else:
-            other.append((ticket, 0, pattern.message(view, len(ids) * pattern.size)))
-        ids.append(i)
-    return (ids, (ok, other)) if len(set(ids)) == len(ids) else None
-
-
 class Patterns:
     """The patterns learnt on one connection: by DATA length, from two equal responses of that length."""
 
@@ -163,41 +138,42 @@ class Patterns:
         self._whole: dict[int, Pattern] = {}
         """By the bytes of so many responses, and of those with a WINDOW_UPDATE behind them."""
 
-    def take_whole(self, view: memoryview, n: int) -> Found | None:
-        """``Connection.take_whole``, between two frames."""
+    def take_front(self, view: memoryview, n: int) -> Found | int:
+        """``Connection.take_front``, between two frames."""
         pattern = self._whole.get(n)
-        streams, credit = self._streams, self._credit
+        streams, credit, outgoing = self._streams, self._credit, self._outgoing
         if pattern is None or streams.responses or streams.unsent:
-            return None
+            return 0
         size = pattern.size
         count = n // size
-        left = credit.quiet - count * pattern.data_length
-        if left < 0:  # an update of the window is due: the general parser sends it, at the same byte
-            return None
-        ids: Sequence[int]
+        increment = 0
+        if n > count * size:
+            head, increment = _unpack_update(view, count * size)
+            if head != _UPDATE_HEAD or not 0 < increment <= MAX_WINDOW - outgoing.window:
+                return 0
+        quiet = credit.quiet - count * pattern.data_length
+        if quiet < 0:  # we owe an update of our window: the general parser sends it, at the same byte
+            return 0
         found: Found
         if count == 1:  # a loop over one would cost a tenth of all that a request takes
             a, i, b, j, c, d, k, e = pattern.cut_one(view)
             ticket = streams.live.get(i, _ABSENT)
             if (a, b, c, d, e) != pattern.parts or not i == j == k or ticket is _ABSENT:
-                return None
+                return 0
+            del streams.live[i]
             if type(ticket) is tuple:
                 found = [ticket], _NONE
             else:
                 found = _NONE, [(ticket, 0, b"" if ticket is None else pattern.message(view, 0))]
-            ids = (i,)
-        elif (several := match_all(pattern, view[: count * size], streams.live)) is not None:
-            ids, found = several
         else:
-            return None
-        if n > count * size:
-            head, increment = _unpack_update(view, count * size)
-            if head != _UPDATE_HEAD or not 0 < increment <= MAX_WINDOW - self._outgoing.window:
-                return None
-            self._outgoing.window += increment
-        for stream_id in ids:
-            del streams.live[stream_id]
-        credit.quiet = left
+            taken = match(pattern, view[: count * size], streams)
+            if taken < count:
+                credit.quiet -= taken * pattern.data_length
+                return taken * size
+            found = streams.ok, streams.other
+            streams.ok, streams.other = [], []
+        outgoing.window += increment
+        credit.quiet = quiet
         return found
 
     def take(self, view: memoryview, p: int) -> int:

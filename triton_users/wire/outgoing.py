@@ -72,7 +72,7 @@ class Outgoing:
         pieces: list[bytes | memoryview] = []
         head, size, opening, block = None, -1, b"", b""
         window = self.window
-        for item, raw_id in zip(encoded, map(frames.pack_u32, ids), strict=True):
+        for item, raw_id in zip(encoded, map(frames.pack_u32, ids)):  # noqa: B905
             if item.head is not head or item.size != size:
                 head, size = item.head, item.size
                 known = self._openings.get(id(head))
