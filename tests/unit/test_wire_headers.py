@@ -77,12 +77,12 @@ def test_what_is_remembered_is_bounded():
     blocks = RequestBlocks("host:8001", "http")
     heads = [Head(b"/s/%d" % i) for i in range(3 * MAX_CACHED_HEADS)]
     for head in heads:
-        blocks.opening(head)
+        blocks.block(head)
         assert len(blocks._cache) <= MAX_CACHED_HEADS
         assert len(blocks.openings) <= MAX_CACHED_HEADS
     equal = [Head(b"/same") for _ in range(2 * MAX_CACHED_HEADS)]
     for head in equal:
-        blocks.opening(head)
+        blocks.block(head)
         assert len(blocks.openings) <= MAX_CACHED_HEADS
     responses = ResponseBlocks()
     for i in range(3 * MAX_CACHED_BLOCKS):
@@ -105,17 +105,21 @@ def test_a_new_table_size_is_announced_once_from_zero():
     assert blocks.block(Head(b"/s"))[:5] == b"\x20\x3f\xe1\x1f\x83"  # 0, then 4,096, then :method POST
 
 
-def test_openings_follow_the_table_within_a_batch():
+def test_openings_follow_the_table() -> None:
     """The first request of a head changes the indices that the others were built with."""
     connection, peer = opened(0), Peer()
     a, b = Head(b"/a", ((b"x-a", b"1"),)), Head(b"/b", ((b"x-b", b"2"),))
-    order = [a, a, b, a, b, b, a]
-    out = b"".join(connection.send([encode(head, b"m") for head in order], [(i,) for i in range(7)]))
-    for head in order:
-        length = int.from_bytes(out[:3], "big")
-        peer.check(out[9 : 9 + length], head)
-        out = out[9 + length + 9 + 6 :]
-    assert not out
+    at_once = []
+    for order in ([a, a], [a, a], [a, b, a, b, b, a], [a, b, a], [b, a]):
+        buffers = connection.send([encode(head, b"m") for head in order], [(i,) for i in range(len(order))])
+        out = b"".join(buffers)
+        for head in order:
+            length = int.from_bytes(out[:3], "big")
+            peer.check(out[9 : 9 + length], head)
+            out = out[9 + length + 9 + 6 :]
+        assert not out
+        at_once.append(len(buffers) == 1)
+    assert at_once == [False, True, False, True, True]
 
 
 @pytest.mark.parametrize(

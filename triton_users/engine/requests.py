@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,10 @@ BLOCK = 2048
 Tags = npt.NDArray[np.int64]
 
 
+@lru_cache(maxsize=1024)
 def infer_head(timeout_ns: int | None, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Head:
-    """The request headers of ModelInfer; a deadline goes to the server too."""
+    """The request headers of ModelInfer; a deadline goes to the server too. The same object for the same
+    headers: a connection knows them by it."""
     return Head(INFER_PATH, (*headers, grpc_timeout(timeout_ns)) if timeout_ns else headers)
 
 

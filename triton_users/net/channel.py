@@ -7,7 +7,6 @@ they fail at once as UNAVAILABLE, until a connection stands again.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -16,6 +15,7 @@ from typing import Any
 import gevent
 
 from triton_users.clock import now_ns
+from triton_users.net.backoff import Backoff
 from triton_users.net.call import Call, expired, grpc_timeout
 from triton_users.net.connection import Connection
 from triton_users.net.errors import NO_ANSWER, ConnectionLost, RpcError
@@ -26,8 +26,6 @@ from triton_users.units import NS_PER_MS, NS_PER_S
 from triton_users.wire import Encoded, Head, Status, encode
 
 CONNECT_TIMEOUT_S = 5.0
-BACKOFF_FIRST_S = 0.05
-BACKOFF_MOST_S = 1.0
 STEADY_NS = NS_PER_S
 """A connection that stood this long has shown that the server is well: the backoff starts anew."""
 EXPIRY_CHECK_S = 0.005
@@ -66,7 +64,7 @@ class Channel:
         self._left: list[Connection] = []  # with streams that an earlier step has given up
         self._held: list[Held] | None = None
         self._dialler: Any = None
-        self._pause_s = 0.0
+        self._backoff = Backoff()
         self._expiry: Any = None
         self._closed = False
 
@@ -160,9 +158,9 @@ class Channel:
             return
         hold = connection.orderly or connection.leaving
         if (hold and connection.carried) or now_ns() - connection.since_ns >= STEADY_NS:
-            self._pause_s = 0.0
+            self._backoff.succeeded()
         else:
-            self._back_off()
+            self._backoff.failed()
         if not self._current:
             if hold and self._held is None:
                 self._held = []
@@ -179,9 +177,6 @@ class Channel:
             except Exception:
                 report(self)
 
-    def _back_off(self) -> None:
-        self._pause_s = min(2 * self._pause_s or BACKOFF_FIRST_S, BACKOFF_MOST_S)
-
     def _redial(self) -> None:
         if self._dialler is None and not self._closed:
             self._dialler = gevent.spawn(self._dial)
@@ -190,12 +185,12 @@ class Channel:
         me = gevent.getcurrent()
         try:
             while not self._closed and len(self._current) < self._count:
-                gevent.sleep(self._pause_s * random.uniform(0.8, 1.2))
+                gevent.sleep(self._backoff.pause_s)
                 try:
                     connection = self._open()
                 except ConnectionLost as error:
                     self.reason = str(error)
-                    self._back_off()
+                    self._backoff.failed()
                     self._give_up_held()
                     continue
                 self._add(connection)
@@ -259,19 +254,19 @@ class Channel:
     def fill(self, slots: int, source: Source, now: int) -> int:
         """Send one request for each of so many slots that is vacant; how many. None without a connection.
         The stream of a request that was given up holds its slot until it ends."""
-        current = self._current
+        current, free = self._current, slots
         if len(current) == 1 and not self._retiring and not self._held and current[0].usable:  # nearly always
-            connection = current[0]
-            free = slots - len(connection.live)
+            free -= len(current[0].live)
             if free == 1:
                 item = source.one()
-                connection.send_one(item, (now, now, item.tag))
+                current[0].send_one(item, (now, now, item.tag))
                 return 1
-            if 0 < free <= connection.ids_left:
+            if 1 < free <= current[0].ids_left:
                 items = source.take(free)
-                connection.send(items, [(now, now, item.tag) for item in items])
+                current[0].send(items, tickets_of(items, None, now))
                 return free
-        free = slots - self.occupied
+        else:
+            free -= self.occupied
         if free <= 0 or (self._pick() is None and self._held is None):
             return 0
         items = source.take(free)
@@ -295,9 +290,6 @@ class Channel:
                 return
             connection.reordered |= again
             left = connection.ids_left
-            if len(items) <= left:
-                connection.send(items, entries)
-                return
             connection.send(items[:left], entries[:left])
             items, entries = items[left:], entries[left:]
 
@@ -384,8 +376,7 @@ class Channel:
         """Replace connections that hold streams nobody waits for any more: they would take the slots of
         requests to come. ``connect`` waits for the successors."""
         spent = self._retiring + [c for c in self._current if c.expired]
-        self._retiring = []
-        self._current = [c for c in self._current if not c.expired]
+        self._retiring, self._current = [], [c for c in self._current if not c.expired]
         self._left += spent
         for connection in spent:
             connection.finish()

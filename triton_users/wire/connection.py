@@ -103,8 +103,8 @@ class Connection:
 
         What finds no room (windows, MAX_CONCURRENT_STREAMS) leaves through a later ``Received.out``.
         """
-        streams, n = self._streams, len(encoded)
-        first = streams.next_id
+        streams, outgoing, n = self._streams, self._outgoing, len(encoded)
+        stream_id = first = streams.next_id
         stop = first + 2 * n
         if self.closing or stop - 2 > self._max_id:
             raise ValueError(f"this connection has no room for {n} more streams")
@@ -112,19 +112,35 @@ class Connection:
             raise ValueError(f"{len(tickets)} tickets for {n} requests")
         if not n:
             return []
-        ids = range(first, stop, 2)
-        # Of one length: to be strict as well costs as much again, here and in ``batch``.
-        self.live.update(zip(ids, tickets))  # noqa: B905
+        live, items, openings = self.live, streams.items, self._openings
+        # The measured hot path: everything but the stream ids is remembered, and neighbours of the same head
+        # and size cost no look-up. The window is negative as soon as not all can leave at once.
+        window = outgoing.window if outgoing.idle(len(live) + n) else -1
+        head, size, opening, block = None, -1, b"", b""
+        pieces: list[bytes | memoryview] = []
+        for item, ticket in zip(encoded, tickets, strict=True):
+            live[stream_id] = ticket
+            items[stream_id] = item
+            if item.head is not head or item.size != size:
+                head, size = item.head, item.size
+                known = openings.get(id(head))
+                if known is None or size > outgoing.largest:
+                    window = -1
+                else:
+                    opening, block = known[1], known[2] + item.data_head
+            raw_id = frames.pack_u32(stream_id)
+            pieces += (opening, raw_id, block, raw_id, item.body)
+            window -= size
+            stream_id += 2
         streams.next_id = stop
-        streams.items.update(zip(ids, encoded))  # noqa: B905
-        if len(streams.items) > streams.tidy_at:
+        if len(items) > streams.tidy_at:
             streams.tidy()
         self.closing = stop > self._max_id
-        data = self._outgoing.batch(encoded, ids, len(self.live))
-        if data is not None:
-            return [data]
-        for stream_id, item in zip(ids, encoded, strict=True):
-            self._outgoing.add(stream_id, item)
+        if window >= 0:
+            outgoing.window = window
+            return [b"".join(pieces)]
+        for stream_id, item in zip(range(first, stop, 2), encoded, strict=True):
+            outgoing.add(stream_id, item)
         out: Buffers = []
         streams.pump(out)
         return out

@@ -71,40 +71,27 @@ class RequestBlocks:
         self._encoder.header_table.resized = True
 
     def block(self, head: Head) -> bytes:
-        """The block to send now for this head."""
+        """The block to send now for this head; one that may be sent again is remembered.
+
+        In ``openings`` by identity, since hashing a ``Head`` costs more than the rest of a small request.
+        """
         block = self._cache.get(head)
-        if block is not None:
-            return block
-        first = self._encoder.header_table.resized
-        free = self._free
-        block = self._encoder.encode(list(self._fields(head)))
-        if self._free != free or first:
-            self._clear()
-        else:
+        if block is None:
+            first = self._encoder.header_table.resized
+            free = self._free
+            block = self._encoder.encode(list(self._fields(head)))
+            if self._free != free or first:
+                self._clear()
+                return block
             if len(self._cache) >= MAX_CACHED_HEADS:
                 self._clear()
             self._cache[head] = block
-        return block
-
-    def opening(self, head: Head) -> tuple[bytes, bytes, bool]:
-        """What stands before and after the stream id of a HEADERS frame, and whether it may be used again.
-        Before: nothing, where the block is too long for one frame.
-
-        Remembered by identity, since hashing a ``Head`` costs more than the rest of a small request.
-        """
-        known = self.openings.get(id(head))
-        if known is not None:
-            return known[1], known[2], True
-        block = self.block(head)
-        if len(block) > frames.SMALLEST_MAX_FRAME_SIZE:
-            return b"", block, False
-        before = frames.id_less(len(block), frames.HEADERS, frames.END_HEADERS)
-        again = head in self._cache
-        if again:
+        if id(head) not in self.openings and len(block) <= frames.SMALLEST_MAX_FRAME_SIZE:
             if len(self.openings) >= MAX_CACHED_HEADS:
                 self.openings.clear()
+            before = frames.id_less(len(block), frames.HEADERS, frames.END_HEADERS)
             self.openings[id(head)] = (head, before, block)  # holding the head keeps its id its own
-        return before, block, again
+        return block
 
     def _fields(self, head: Head) -> Iterable[tuple[bytes, bytes, bool]]:
         """(name, value, whether it must not enter the table) in the gRPC spec's order."""

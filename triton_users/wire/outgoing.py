@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from typing import Final
 
 from triton_users.wire import frames
@@ -44,7 +43,7 @@ class Outgoing:
 
     def __init__(self, blocks: RequestBlocks, peer: PeerSettings) -> None:
         self.pending: dict[int, Pending] = {}
-        self._blocks, self._openings = blocks, blocks.openings
+        self._blocks = blocks
         self._peer = peer
         self.window = DEFAULT_WINDOW
         """Bytes of DATA that the connection has room for."""
@@ -59,32 +58,9 @@ class Outgoing:
         """Streams from this id on are idle: the server cannot know them."""
         return self._unopened[0].stream_id if self._unopened else next_id
 
-    # -- what finds room at once ------------------------------------------------------------------------
-
-    def batch(self, encoded: Sequence[Encoded], ids: range, live: int) -> bytes | None:
-        """One buffer for small requests whose heads are remembered: per request a HEADERS and a DATA frame.
-        None where not all find room; ``live`` counts them as well.
-
-        The measured hot path: neighbours of the same head and size cost no look-up.
-        """
-        if self._line or self._unopened or live > self._peer.max_concurrent:
-            return None
-        pieces: list[bytes | memoryview] = []
-        head, size, opening, block = None, -1, b"", b""
-        window = self.window
-        for item, raw_id in zip(encoded, map(frames.pack_u32, ids)):  # noqa: B905
-            if item.head is not head or item.size != size:
-                head, size = item.head, item.size
-                known = self._openings.get(id(head))
-                if known is None or size > self.largest:
-                    return None
-                opening, block = known[1], known[2] + item.data_head
-            pieces += (opening, raw_id, block, raw_id, item.body)
-            window -= size
-        if window < 0:
-            return None
-        self.window = window
-        return b"".join(pieces)
+    def idle(self, live: int) -> bool:
+        """Whether no request waits for its turn, and so many streams are allowed."""
+        return not self._line and not self._unopened and live <= self._peer.max_concurrent
 
     # -- what waits -------------------------------------------------------------------------------------
 
@@ -111,7 +87,7 @@ class Outgoing:
         return expired
 
     def _open(self, pending: Pending, out: Buffers) -> None:
-        _, block, _ = self._blocks.opening(pending.item.head)
+        block = self._blocks.block(pending.item.head)
         out.append(frames.headers(pending.stream_id, block, self._peer.max_frame_size))
         pending.opened = True
         pending.window = self._peer.initial_window
