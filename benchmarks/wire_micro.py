@@ -72,7 +72,9 @@ def receive_ns(fast: bool, batch: int, call: bool = False) -> float:
         client.send([item] * TOTAL, [object() if call else (i, i, 0) for i in ids])
         begin = time.perf_counter_ns()
         for view in views:
-            client.receive(view)
+            front = client.take_front(view, len(view))
+            if isinstance(front, int):
+                client.receive(view[front:])
         best = min(best, (time.perf_counter_ns() - begin) / TOTAL)
         assert not client.live
     return best

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.wire_server import GRPC_HEADERS, OK_TRAILERS, data, headers, prefixed
 from triton_users.wire import Connection, Encoded, Head, encode, frames
+from triton_users.wire.windows import DEFAULT_WINDOW
 
 HEADS = [
     Head(b"/s/m"),
@@ -68,3 +69,51 @@ def test_the_same_bytes(steps: list[Encoded | bytes | None]) -> None:
             )
         assert alone.live == batch.live
         assert (alone.waiting, alone.closing) == (batch.waiting, batch.closing)
+
+
+def data_sent(out: bytes) -> dict[int, int]:
+    """Bytes of DATA by stream."""
+    sent: dict[int, int] = {}
+    while out:
+        high, low, kind, _, stream_id = frames.HEAD.unpack_from(out)
+        length = high << 16 | low
+        assert length <= frames.SMALLEST_MAX_FRAME_SIZE
+        if kind == frames.DATA:
+            sent[stream_id] = sent.get(stream_id, 0) + length
+        out = out[9 + length :]
+    return sent
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_the_connections_window_is_used_up_and_no_more(at_once: int) -> None:
+    made, out = connection(), b""
+    for number in range(18 // at_once):
+        one = made.send_one(ITEMS[2], (number,)) if at_once == 1 else None
+        out += one or b"".join(made.send([ITEMS[2]] * at_once, [(number,)] * at_once))
+    assert sum(data_sent(out).values()) == DEFAULT_WINDOW
+    assert made.waiting == 18 - DEFAULT_WINDOW // ITEMS[2].size
+
+
+@pytest.mark.parametrize(("stream_window", "body"), [(10, b"a" * 64), (2**20, b"c" * 40_000)])
+def test_a_batch_of_known_heads_that_does_not_fit(stream_window: int, body: bytes) -> None:
+    """No stream gets more than its window, no frame is larger than the server takes."""
+    made = connection()
+    for number in range(3):
+        made.send([ITEMS[0]] * 2, [(number,)] * 2)
+    made.receive(memoryview(frames.settings({4: stream_window})))
+    out = b"".join(made.send([encode(HEADS[0], body)] * 2, [(3,)] * 2))
+    sent = data_sent(out)
+    assert max(sent.values()) <= stream_window
+    assert 0 < sum(sent.values()) <= DEFAULT_WINDOW - 6 * ITEMS[0].size
+    assert made.waiting >= 1
+
+
+def test_after_a_goaway_nothing_is_sent() -> None:
+    made = connection()
+    for number in range(2):
+        made.send([ITEMS[0]], [(number,)])
+    made.receive(memoryview(frames.head(8, frames.GOAWAY, 0, 0) + bytes([0, 0, 0, 3]) + bytes(4)))
+    assert made.send_one(ITEMS[0], (2,)) is None
+    with pytest.raises(ValueError, match="no room for 1"):
+        made.send([ITEMS[0]], [(2,)])
+    assert list(made.live) == [1, 3]
