@@ -11,9 +11,12 @@ from triton_users.clock import now_ns
 from triton_users.net import Channel, Ticket
 from triton_users.wire import Encoded, Head, encode
 
+HEAD = Head(b"/test.Service/Echo")
+"""The same object for all, as in a load: a connection knows its head by it."""
+
 
 def item(message: bytes = b"message") -> Encoded:
-    return encode(Head(b"/test.Service/Echo"), message)
+    return encode(HEAD, message)
 
 
 def until(true: Callable[[], bool], limit_s: float = 5.0) -> None:
@@ -50,6 +53,13 @@ class ChannelLog:
         else:
             self.refused += count
         return taken
+
+    def send_one(self) -> None:
+        """By the way of single requests."""
+        if self.channel.send_one(item(), now := now_ns(), now):
+            self.sent += 1
+        else:
+            self.refused += 1
 
     def assert_ledger(self) -> None:
         """Every request that was sent has come to exactly one end, or is in flight."""

@@ -12,8 +12,9 @@ from tests.fakes.peer import Link, Peer, silent
 from tests.unit.wire_server import GRPC_HEADERS, OK_TRAILERS, answer, block, frame, headers, prefixed
 from triton_users.clock import now_ns
 from triton_users.net import Call, Channel, RpcError
+from triton_users.net.errors import ConnectionLost
 from triton_users.net.stream import Buffer, TcpStream
-from triton_users.wire import Head, encode, frames
+from triton_users.wire import Head, Status, encode, frames
 
 PATH = "/test.Service/Echo"
 INITIAL_WINDOW, MAX_FRAME, MAX_STREAMS = 4, 5, 3
@@ -99,6 +100,87 @@ def test_what_resumed_callers_send_leaves_together(peer: Peer) -> None:
     assert stream.sends == before + 1
     gevent.killall(callers)
     channel.close(0)
+
+
+class Reluctant(TcpStream):
+    """Takes a few bytes at a time, and now and then none."""
+
+    at_most = 1 << 20
+    calls = 0
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        self.calls += 1
+        return 0 if self.calls % 3 == 0 else super().send([memoryview(buffers[0])[: self.at_most]])
+
+
+def test_single_requests_that_the_socket_takes_in_parts(peer: Peer) -> None:
+    streams: list[Reluctant] = []
+
+    def connect(host: str, port: int, timeout_s: float) -> Reluctant:
+        streams.append(Reluctant.connect(host, port, timeout_s))
+        return streams[-1]
+
+    channel = Channel(peer.url, connect=connect)
+    channel.connect()
+    log = ChannelLog(channel)
+    log.send(2)
+    until(lambda: len(log.ok) == 2)
+    streams[0].at_most = 7
+    for _ in range(10):
+        log.send_one()
+    until(lambda: len(log.ok) == 12)
+    assert peer.link.broken is None
+    channel.close()
+
+
+def test_a_single_request_on_a_socket_that_broke(peer: Peer) -> None:
+    """The request fails with its connection, once, and the next one is not sent on it."""
+
+    class Broken(TcpStream):
+        broken = False
+
+        def send(self, buffers: Sequence[Buffer]) -> int:
+            if Broken.broken:
+                raise ConnectionLost("broken for the test")
+            return super().send(buffers)
+
+    channel = Channel(peer.url, connect=Broken.connect)
+    channel.connect()
+    log = ChannelLog(channel)
+    log.send(2)
+    until(lambda: len(log.ok) == 2)
+    Broken.broken = True
+    log.send_one()
+    log.send_one()
+    peer.link.close()
+    until(lambda: len(log.failures) + log.refused == 2)
+    assert (len(log.failures), channel.in_flight) == (1, 0)
+    channel.close()
+
+
+def test_a_reading_that_only_looks_like_familiar_responses(channel: Channel, peer: Peer) -> None:
+    """By its size it is two, or three, of them: one is a failure, one is longer and the last not whole."""
+    peer.answer = silent
+    channel.connect()
+    log = ChannelLog(channel)
+    for known in (1, 3, 5):
+        log.send()
+        until(lambda known=known: any(stream_id == known for _, stream_id, _ in peer.requests))
+        peer.link.raw(answer(known, b"x"))
+        until(lambda known=known: len(log.ok) == (known + 1) // 2)
+    log.send(5)
+    until(lambda: len(peer.requests) == 8)
+    last = answer(11, b"x")
+    peer.link.raw(answer(7, b"x") + answer(9, b"x" * 31) + last[:-30])
+    until(lambda: len(log.ok) == 5)
+    peer.link.raw(last[-30:])
+    until(lambda: len(log.ok) == 6)
+    failure = answer(15, b"x").replace(block(OK_TRAILERS), block([("grpc-status", "5")]))
+    assert len(failure) == len(last)
+    peer.link.raw(answer(13, b"x") + failure)
+    until(lambda: len(log.ok) == 7 and bool(log.failures))
+    assert [status for _, status, _ in log.failures] == [int(Status.NOT_FOUND)]
+    assert channel.connections_lost == channel.in_flight == 0
 
 
 def padded_and_continued(link: Link, stream_id: int, message: bytes) -> None:

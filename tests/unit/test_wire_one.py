@@ -29,8 +29,8 @@ step = st.one_of(
 )
 
 
-def connection() -> Connection:
-    made = Connection("host:8001", max_stream_id=41)
+def connection(last_id: int = frames.MAX_ID) -> Connection:
+    made = Connection("host:8001", max_stream_id=last_id)
     made.start()
     made.receive(memoryview(frames.settings({})))
     return made
@@ -47,7 +47,7 @@ def answered(made: Connection) -> bytes:
 @settings(deadline=None)
 @given(st.lists(step, max_size=40))
 def test_the_same_bytes(steps: list[Encoded | bytes | None]) -> None:
-    alone, batch = connection(), connection()
+    alone, batch = connection(21), connection(21)
     for number, what in enumerate(steps):
         if isinstance(what, Encoded):
             if not batch.room_for_ids:
@@ -94,18 +94,33 @@ def test_the_connections_window_is_used_up_and_no_more(at_once: int) -> None:
     assert made.waiting == 18 - DEFAULT_WINDOW // ITEMS[2].size
 
 
+@pytest.mark.parametrize("at_once", [1, 2])
 @pytest.mark.parametrize(("stream_window", "body"), [(10, b"a" * 64), (2**20, b"c" * 40_000)])
-def test_a_batch_of_known_heads_that_does_not_fit(stream_window: int, body: bytes) -> None:
+def test_known_heads_with_bodies_that_do_not_fit(stream_window: int, body: bytes, at_once: int) -> None:
     """No stream gets more than its window, no frame is larger than the server takes."""
     made = connection()
     for number in range(3):
         made.send([ITEMS[0]] * 2, [(number,)] * 2)
     made.receive(memoryview(frames.settings({4: stream_window})))
-    out = b"".join(made.send([encode(HEADS[0], body)] * 2, [(3,)] * 2))
+    item = encode(HEADS[0], body)
+    assert made.send_one(item, (3,)) is None
+    out = b"".join(made.send([item] * at_once, [(3,)] * at_once))
     sent = data_sent(out)
     assert max(sent.values()) <= stream_window
     assert 0 < sum(sent.values()) <= DEFAULT_WINDOW - 6 * ITEMS[0].size
-    assert made.waiting >= 1
+    assert made.waiting or (at_once == 1 and stream_window > len(body))
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_the_last_stream_id_closes_the_connection(at_once: int) -> None:
+    made = connection(17)
+    made.send([ITEMS[0]] * 2 + [ITEMS[1]], [(0,)] * 3)
+    for number in range(6 // at_once):
+        assert not made.closing
+        one = made.send_one(ITEMS[0], (number,)) if at_once == 1 else None
+        assert one or made.send([ITEMS[0]] * at_once, [(number,)] * at_once)
+    assert made.closing
+    assert made.room_for_ids == 0
 
 
 def test_after_a_goaway_nothing_is_sent() -> None:
