@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import gevent
 import pytest
 
-from tests.fakes.channel_log import ChannelLog, until
+from tests.fakes.channel_log import ChannelLog, item, until
 from tests.fakes.peer import Link, Peer, silent
 from tests.unit.wire_server import GRPC_HEADERS, OK_TRAILERS, answer, block, frame, headers, prefixed
 from triton_users.clock import now_ns
@@ -85,8 +85,10 @@ def test_what_resumed_callers_send_leaves_together(peer: Peer) -> None:
         return streams[-1]
 
     def call_twice() -> None:
-        channel.call(PATH, b"first")
-        channel.call(PATH, b"second")
+        for _ in range(2):
+            call = Call()
+            channel.send_call(item(), call, now_ns())
+            call.wait()
 
     peer.answer = silent
     channel = Channel(peer.url, connect=connect)
