@@ -27,8 +27,8 @@ def until(true: Callable[[], bool], limit_s: float = 5.0) -> None:
 
 
 class ChannelLog:
-    """Sends load requests by ``channel`` and hears of their ends. ``slots``: keep as many in flight, as a
-    closed loop does."""
+    """Sends load requests by ``channel``, whose source it is, and hears of their ends. ``slots``: keep as
+    many in flight, as a closed loop does."""
 
     made: ClassVar[list[ChannelLog]] = []
     """Those of the running test, whose ledgers a fixture holds at its end."""
@@ -69,9 +69,13 @@ class ChannelLog:
     def room(self, now: int) -> None:
         if self.raises:
             raise self.raises
-        free = self.slots - self.channel.occupied
-        if free > 0 and self.channel.ready:
-            self.send(free)
+        self.sent += self.channel.fill(self.slots, self, now_ns())
+
+    def one(self) -> Encoded:
+        return item()
+
+    def take(self, count: int) -> list[Encoded]:
+        return [item()] * count
 
     def done(self, tickets: list[Ticket], now: int) -> None:
         self.ok += [(ticket, now) for ticket in tickets]

@@ -7,12 +7,14 @@ import itertools
 
 import gevent
 import pytest
+from gevent.event import Event
 
 import triton_users.net.connection as connection_module
 from tests.fakes.channel_log import ChannelLog, item, until
 from tests.fakes.peer import Link, Peer, echo, later, silent
 from triton_users.clock import now_ns
 from triton_users.net import Channel, RpcError
+from triton_users.net.stream import TcpStream
 from triton_users.units import NS_PER_MS, NS_PER_S
 from triton_users.wire import Connection as Wire
 from triton_users.wire import Status, frames
@@ -89,6 +91,40 @@ def test_a_server_that_accepts_and_hangs_up_is_not_hammered(peer: Peer, channel:
 
 
 # The server leaves
+
+
+def test_slots_on_a_connection_that_goes_away_stay_taken(peer: Peer) -> None:
+    """Until their answers come, also when another connection stands; those that wait for it count too."""
+    connecting = Event()
+
+    def connect(host: str, port: int, timeout_s: float) -> TcpStream:
+        connecting.wait()
+        return TcpStream.connect(host, port, timeout_s)
+
+    peer.answer = silent
+    connecting.set()
+    channel = Channel(peer.url, connect=connect)
+    channel.connect()
+    log = ChannelLog(channel)
+    log.send(2)
+    until(lambda: len(peer.requests) == 2)
+    old = peer.link
+    connecting.clear()
+    log.slots = 3
+    old.goaway(last=3)
+    old.ping()
+    until(lambda: any(type(e).__name__ == "PingAckReceived" for e in old.events))
+    for _ in range(2):
+        log.room(0)
+        assert log.sent == channel.occupied == 3
+    connecting.set()
+    until(lambda: channel.connected)
+    log.room(0)
+    assert log.sent == channel.occupied == 3
+    old.respond(1, b"answer")
+    until(lambda: len(log.ok) == 1)
+    assert log.sent == channel.occupied + 1 == 4
+    channel.close(0)
 
 
 def test_goaway_lets_what_is_in_flight_finish_and_nothing_fails(peer: Peer, channel: Channel) -> None:

@@ -255,7 +255,7 @@ class Channel:
         """Send one request for each of so many slots that is vacant; how many. None without a connection.
         The stream of a request that was given up holds its slot until it ends."""
         current, free = self._current, slots
-        if len(current) == 1 and not self._retiring and not self._held and current[0].usable:  # nearly always
+        if len(current) == 1 and not self._retiring and current[0].usable:  # nearly always
             free -= len(current[0].live)
             if free == 1:
                 item = source.one()
