@@ -1,74 +1,22 @@
-"""Users' own tasks, in closed loop and under a rate: every arrival and every infer() comes to one end."""
+"""Users' own tasks in closed loop, and several requests of one user: every infer() comes to one end."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 import gevent
-import pytest
 from gevent.event import Event
 
 from tests.fakes.channel_log import until
-from tests.fakes.engine_load import LONG_S, answer_all, run_until
+from tests.fakes.crowd import Crowd, once, thrice
+from tests.fakes.engine_load import LONG_S, answer_all
 from tests.fakes.peer import Peer, echo, later, silent
-from tests.fakes.task_user import Task, TaskUser, users
-from tests.ledger import failures, per_trial
-from tests.rig import Rig, flow, step
-from triton_users.stats.window import LATENCY, SEND_LAG, Window
-from triton_users.step import CLOSED, CONSTANT, POISSON, Flow, Step
-from triton_users.units import NS_PER_MS, NS_PER_S
-
-
-def tasks(process: str = CLOSED, rate: float | None = None) -> Flow:
-    return flow(process, rate=rate, classes=())
-
-
-class Crowd:
-    """Users of one flow, there before the first step begins, as Locust places them."""
-
-    def __init__(self, rig: Rig, task: Task, count: int) -> None:
-        self.rig = rig
-        self.pool = rig.pool(tasks())
-        self.users = users(self.pool, task, count)
-
-    def run(
-        self, process: str, rate: float | None, seconds: float, index: int = 0, drain: float = 5.0
-    ) -> tuple[list[Window], Counter[str]]:
-        return self.rig.run(self.step(process, rate, seconds, index), len(self.users), drain)
-
-    def loop(self, true: Callable[[], bool], index: int = 0) -> tuple[list[Window], Counter[str]]:
-        """In closed loop until something holds."""
-        return run_until(self.rig, self.step(CLOSED, None, 1.0, index), len(self.users), true)
-
-    def step(self, process: str, rate: float | None, seconds: float, index: int = 0) -> Step:
-        return step(tasks(process, rate), index=index, interval=seconds)
-
-    def planned(self, process: str, rate: float, seconds: float, index: int = 0) -> int:
-        return self.rig.planned(step(flow(process, rate=rate), index=index, interval=seconds), 0, seconds)[
-            "flow"
-        ]
-
-    @property
-    def turns(self) -> int:
-        return sum(user.turns for user in self.users)
-
-    def __enter__(self) -> Crowd:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for user in self.users:
-            user.kill()
-
-
-def once(user: TaskUser) -> None:
-    assert user.infer() == b"message"
-
-
-def thrice(user: TaskUser) -> None:
-    for _ in range(3):
-        user.infer()
-
+from tests.fakes.task_user import TaskUser
+from tests.ledger import failures
+from tests.rig import Rig
+from triton_users.stats.window import SEND_LAG
+from triton_users.step import CLOSED, CONSTANT, POISSON
+from triton_users.units import NS_PER_MS
 
 # Closed loop
 
@@ -129,195 +77,6 @@ def test_closed_loop_users_wait_for_the_server(peer: Peer, rig: Rig) -> None:
         assert set(failures(windows)) == {"UNAVAILABLE"}
 
 
-# Under a rate
-
-
-def test_an_arrival_starts_one_task_and_its_first_request_takes_its_time(peer: Peer, rig: Rig) -> None:
-    def slow_start(user: TaskUser) -> None:
-        gevent.sleep(0.02)
-        user.infer()
-
-    with Crowd(rig, slow_start, 40) as crowd:
-        windows, totals = crowd.run(CONSTANT, 100.0, 0.3)
-        assert totals["scheduled"] == totals["ok"] == crowd.planned(CONSTANT, 100.0, 0.3) == 30
-        [series] = [s for w in windows for s in w.series.values() if s.ok][:1]
-        assert series.hists[SEND_LAG].min >= 19 * NS_PER_MS
-        assert series.hists[LATENCY].min >= series.hists[SEND_LAG].min
-
-
-def test_later_requests_of_a_task_are_scheduled_when_sent(rig: Rig) -> None:
-    with Crowd(rig, thrice, 20) as crowd:
-        windows, totals = crowd.run(CONSTANT, 50.0, 0.3)
-        assert totals["scheduled"] == totals["ok"] == 3 * 15
-        assert sum(count for w in windows for _, _, count in w.unplanned) == 2 * 15
-
-
-def test_a_task_without_a_request_has_failed(rig: Rig) -> None:
-    with Crowd(rig, lambda user: None, 20) as crowd:
-        windows, totals = crowd.run(CONSTANT, 100.0, 0.2)
-        assert failures(windows) == {"NO_REQUEST": 20}
-        assert (totals["scheduled"], totals["sent"]) == (20, 0)
-
-
-def test_a_task_that_raises_before_its_request(rig: Rig) -> None:
-    def broken(user: TaskUser) -> None:
-        raise ValueError("of the task")
-
-    with Crowd(rig, broken, 20) as crowd:
-        windows, _ = crowd.run(CONSTANT, 100.0, 0.2)
-        assert failures(windows) == {"NO_REQUEST": 20}
-
-
-def test_a_task_that_raises_after_its_request(rig: Rig) -> None:
-    def broken(user: TaskUser) -> None:
-        user.infer()
-        raise ValueError("of the task")
-
-    with Crowd(rig, broken, 20) as crowd:
-        _, totals = crowd.run(CONSTANT, 100.0, 0.2)
-        assert totals["ok"] == totals["scheduled"] == 20
-
-
-def unanswered(peer: Peer, crowd: Crowd) -> Counter[str]:
-    """The totals of 20 arrivals, none of which is answered before the last has come."""
-    peer.answer = silent
-    crowd.rig.begin(crowd.step(CONSTANT, 100.0, 0.2), len(crowd.users))
-    crowd.rig.lease(0, 0.2)
-    crowd.rig.at(0.2)
-    crowd.rig.engine.stop()
-    until(lambda: len(peer.requests) == crowd.pool.unfinished > 0)
-    answer_all(peer)
-    return crowd.rig.end()[1]
-
-
-def test_no_idle_user_drops_the_arrival(peer: Peer, rig: Rig) -> None:
-    with Crowd(rig, once, 2) as crowd:
-        totals = unanswered(peer, crowd)
-        assert (totals["scheduled"], totals["ok"], totals["dropped"]) == (20, 2, 18)
-
-
-def test_the_cap_drops_too(peer: Peer) -> None:
-    with Rig(peer.url, cap=3) as rig, Crowd(rig, once, 10) as crowd:
-        totals = unanswered(peer, crowd)
-        assert (totals["ok"], totals["dropped"]) == (3, 17)
-
-
-@pytest.mark.parametrize("process", [CLOSED, CONSTANT])
-def test_the_request_of_a_user_that_is_killed_is_answered_all_the_same(
-    process: str, peer: Peer, rig: Rig
-) -> None:
-    """Locust kills users wherever they are, when it shares them out anew."""
-    peer.answer = silent
-    with Crowd(rig, once, 3) as crowd:
-        rig.begin(crowd.step(process, None if process == CLOSED else 100.0, 1.0), 3)
-        rig.lease(0, 0.03)
-        until(lambda: len(peer.requests) == 3)
-        crowd.users[0].kill()
-        rig.engine.stop()
-        assert crowd.pool.unfinished == 3
-        answer_all(peer)
-        _, totals = rig.end()
-        assert (totals["scheduled"], totals["ok"]) == (3, 3)
-        assert peer.resets == 0
-
-
-def test_a_task_that_stops_waiting_by_itself_has_cancelled(peer: Peer, rig: Rig) -> None:
-    def impatient(user: TaskUser) -> None:
-        with gevent.Timeout(0.02, False):
-            user.infer()
-
-    peer.answer = silent
-    with Crowd(rig, impatient, 1) as crowd:
-        rig.begin(crowd.step(CONSTANT, 100.0, 1.0), 1)
-        rig.lease(0, 0.01)
-        until(lambda: len(peer.requests) == 1)
-        gevent.sleep(0.05)
-        windows, totals = rig.end(drain=0.05)
-        assert failures(windows) == {"CANCELLED": 1}
-        assert totals["scheduled"] == 1
-        assert peer.resets == 0
-
-
-def test_a_user_killed_before_its_request_leaves_no_hole(rig: Rig) -> None:
-    def dawdle(user: TaskUser) -> None:
-        gevent.sleep(5)
-
-    with Crowd(rig, dawdle, 3) as crowd:
-        rig.begin(crowd.step(CONSTANT, 100.0, 1.0), 3)
-        rig.lease(0, 0.03)
-        until(lambda: crowd.turns == 3)
-        crowd.users[0].kill()
-        windows, totals = rig.end(drain=0.05)
-        assert failures(windows) == {"NO_REQUEST": 3}
-        assert totals["scheduled"] == 3
-
-
-def test_the_drain_waits_for_a_request_that_is_still_being_made(rig: Rig) -> None:
-    def slow_start(user: TaskUser) -> None:
-        gevent.sleep(0.1)
-        user.infer()
-
-    with Crowd(rig, slow_start, 20) as crowd:
-        windows, totals = crowd.run(CONSTANT, 100.0, 0.1)
-        assert totals["ok"] == 10
-        assert not failures(windows)
-
-
-def test_what_a_task_sends_after_the_end_counts_to_no_trial(peer: Peer, rig: Rig) -> None:
-    def long_task(user: TaskUser) -> None:
-        user.infer()
-        gevent.sleep(0.15)
-        user.infer()
-
-    with Crowd(rig, long_task, 20) as crowd:
-        rig.begin(crowd.step(CONSTANT, 100.0, 0.1), 20)
-        rig.lease(0, 0.1)
-        rig.at(0.1)
-        rig.engine.stop()
-        until(lambda: len(peer.requests) == 20)  # the second ones come in the drain
-        windows, totals = rig.end()
-        assert totals["ok"] == 20
-        trials = per_trial(windows)
-        assert trials[0]["scheduled"] == trials[0]["ok"] == 10
-        assert trials[-2]["scheduled"] == trials[-2]["ok"] == 10
-
-
-def test_without_a_connection_tasks_fail_at_once(peer: Peer, rig: Rig) -> None:
-    with Crowd(rig, once, 40) as crowd:
-        rig.begin(crowd.step(CONSTANT, 100.0, 1.0), 40)
-        rig.lease(0, 0.1)
-        until(lambda: len(peer.requests) == 10 and not crowd.pool.calls)
-        peer.refuse()
-        peer.link.close()
-        until(lambda: not rig.channels["flow"].ready)
-        rig.lease(0.1, 0.3)
-        rig.at(0.3)
-        windows, totals = rig.end()
-        assert failures(windows) == {"UNAVAILABLE": 20}
-        assert (totals["scheduled"], totals["ok"]) == (30, 10)
-
-
-def test_deadlines_of_the_run_and_of_a_call(peer: Peer) -> None:
-    peer.answer = later(0.1)
-
-    def hurried(user: TaskUser) -> None:
-        user.infer(timeout_ns=20 * NS_PER_MS)
-
-    def patient(user: TaskUser) -> None:
-        user.infer(timeout_ns=5 * NS_PER_S)
-
-    for task, timeout_ns, wanted in (
-        (hurried, None, "DEADLINE_EXCEEDED"),
-        (once, 20 * NS_PER_MS, "DEADLINE_EXCEEDED"),
-        (patient, 20 * NS_PER_MS, None),
-    ):
-        with Rig(peer.url, timeout_ns=timeout_ns) as rig, Crowd(rig, task, 20) as crowd:
-            windows, totals = crowd.run(CONSTANT, 100.0, 0.05)
-            assert totals["scheduled"] == 5
-            assert failures(windows) == ({wanted: 5} if wanted else {})
-    assert peer.resets == 0
-
-
 def test_a_deadline_holds_its_users_slot(peer: Peer) -> None:
     """Whether the run's or the call's own: the server may still be at work on it."""
     peer.answer = silent
@@ -341,20 +100,6 @@ def test_a_deadline_holds_its_users_slot(peer: Peer) -> None:
             assert failures(windows)["DEADLINE_EXCEEDED"] >= 3
             assert totals["ok"] > 3
     assert peer.resets == 0
-
-
-def test_the_cap_counts_streams_of_requests_given_up(peer: Peer) -> None:
-    peer.answer = silent
-    for load in (flow(CONSTANT, rate=200.0), tasks()):
-        peer.requests.clear()
-        with Rig(peer.url, timeout_ns=50 * NS_PER_MS, cap=10) as rig, Crowd(rig, once, 30) as crowd:
-            asked = crowd.step(CONSTANT, 200.0, 0.5) if load == tasks() else step(load, interval=0.5)
-            rig.begin(asked, 30)
-            rig.lease(0, 0.5)
-            rig.at(0.5)
-            assert len(peer.requests) == 10
-            windows, totals = rig.end(drain=0.2)
-            assert (totals["dropped"], failures(windows)) == (90, {"DEADLINE_EXCEEDED": 10})
 
 
 # Several requests of one user at once
