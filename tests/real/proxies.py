@@ -1,4 +1,4 @@
-"""A proxy of another make between us and a server, as a process of its own."""
+"""A proxy of another make between us and a gRPC server, as a process of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,25 @@ from pathlib import Path
 
 import pytest
 
+from triton_users.server.ports import free_ports
+
 PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+
+NGINX = """
+user root; daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log warn;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    upstream triton {{ server {target}; keepalive 32; keepalive_requests 1000000; }}
+    server {{
+        listen 127.0.0.1:{port} http2;
+        keepalive_requests {requests};
+        location / {{ grpc_pass grpc://triton; }}
+    }}
+}}
+"""
 
 
 def program(name: str, package: str) -> str:
@@ -53,3 +71,26 @@ class Proxy:
             self.signal(signal.SIGKILL)
         if self.process is not None:
             self.process.wait()
+
+
+def nghttpx(server_url: str, folder: Path) -> Proxy:
+    """nghttpx, with one worker, so that it keeps one connection to the server."""
+    port = free_ports(1)[0]
+    host, behind = server_url.split(":")
+    return Proxy(
+        [
+            program("nghttpx", "nghttp2-proxy"),
+            *(f"--frontend=127.0.0.1,{port};no-tls", f"--backend={host},{behind};;proto=h2"),
+            *("--workers=1", "--conf=/dev/null", f"--errorlog-file={folder / 'nghttpx.log'}"),
+        ],
+        port,
+    )
+
+
+def nginx(server_url: str, folder: Path, requests: int) -> Proxy:
+    """nginx, which ends a connection after so many requests (its own default is 1,000)."""
+    port = free_ports(1)[0]
+    conf = folder / "nginx.conf"
+    conf.write_text(NGINX.format(folder=folder, target=server_url, port=port, requests=requests))
+    command = [program("nginx", "nginx-light"), "-p", folder, "-e", folder / "early.log", "-c", conf]
+    return Proxy(command, port)

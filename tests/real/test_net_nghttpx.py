@@ -11,12 +11,11 @@ import pytest
 
 from tests.fakes.channel_log import until
 from tests.ledger import failures
-from tests.real.proxies import Proxy, program
+from tests.real.proxies import Proxy, nghttpx
 from tests.rig import Rig, flow, poisson, step
 from triton_users.net import Channel
 from triton_users.server.control import Control
 from triton_users.server.embedded import EmbeddedTriton
-from triton_users.server.ports import free_ports
 from triton_users.step import RequestClass
 
 pytestmark = pytest.mark.usefixtures("bounded")
@@ -24,17 +23,7 @@ pytestmark = pytest.mark.usefixtures("bounded")
 
 @pytest.fixture
 def proxy(triton: EmbeddedTriton, tmp_path: Path) -> Iterator[Proxy]:
-    """One worker, so that it keeps one connection to the server."""
-    port = free_ports(1)[0]
-    host, behind = triton.url.split(":")
-    made = Proxy(
-        [
-            program("nghttpx", "nghttp2-proxy"),
-            *(f"--frontend=127.0.0.1,{port};no-tls", f"--backend={host},{behind};;proto=h2"),
-            *("--workers=1", "--conf=/dev/null", f"--errorlog-file={tmp_path / 'nghttpx.log'}"),
-        ],
-        port,
-    )
+    made = nghttpx(triton.url, tmp_path)
     yield made
     made.stop()
 

@@ -6,45 +6,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import gevent
 import pytest
 
 from tests.fakes.channel_log import until
 from tests.ledger import failures
-from tests.real.proxies import Proxy, program
+from tests.real.proxies import Proxy, nginx
 from tests.rig import Rig, flow, poisson, step
 from triton_users.net import Channel
 from triton_users.server.control import Control
 from triton_users.server.embedded import EmbeddedTriton
-from triton_users.server.ports import free_ports
+from triton_users.wire.headers import MOST_CHANGES
 
 pytestmark = pytest.mark.usefixtures("bounded")
 
 REQUESTS = 100
-"""Of a connection; nginx's own default is 1,000."""
-CONFIGURATION = """
-user root; daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log warn;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    upstream triton {{ server {target}; keepalive 32; keepalive_requests 1000000; }}
-    server {{
-        listen 127.0.0.1:{port} http2;
-        keepalive_requests {requests};
-        location / {{ grpc_pass grpc://triton; }}
-    }}
-}}
-"""
+"""Of a connection."""
 
 
 @pytest.fixture
 def proxy(triton: EmbeddedTriton, tmp_path: Path) -> Iterator[Proxy]:
-    nginx = program("nginx", "nginx-light")
-    port = free_ports(1)[0]
-    text = CONFIGURATION.format(folder=tmp_path, target=triton.url, port=port, requests=REQUESTS)
-    (tmp_path / "nginx.conf").write_text(text)
-    made = Proxy([nginx, "-p", tmp_path, "-e", tmp_path / "early.log", "-c", tmp_path / "nginx.conf"], port)
+    made = nginx(triton.url, tmp_path, REQUESTS)
     channel = Channel(made.url)
     try:
         until(Control(channel).ready, 10)
@@ -63,3 +45,22 @@ def test_connections_that_end_after_so_many_requests_fail_none(proxy: Proxy) -> 
         assert not failures(windows)
         assert totals["ok"] == totals["scheduled"] > 3 * REQUESTS
         assert not rig.channels["flow"].connections_lost
+
+
+def test_it_leaves_the_header_table_empty_when_asked(proxy: Proxy) -> None:
+    """It enters its fields with every response, the date of each second among them."""
+    channel = Channel(proxy.url)
+    control = Control(channel)
+    until(control.ready, 10)
+    blocks = channel._current[0].wire._response_blocks
+    changes = []
+    for _ in range(4):
+        for _ in range(22):
+            assert control.ready()
+        changes.append(blocks.changes)
+        gevent.sleep(1.1)
+    assert blocks is channel._current[0].wire._response_blocks
+    channel.close()
+    assert 20 <= changes[0] < changes[1] < MOST_CHANGES
+    assert changes[-1] == MOST_CHANGES + 1  # the last one empties it
+    assert blocks._table() == (0, ())

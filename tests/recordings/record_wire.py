@@ -1,8 +1,8 @@
 """Records what real servers send on a gRPC connection, byte for byte, for the tests of the parser.
 
-Run from the repository's root after `make setup`, with nghttpx (Debian: nghttp2-proxy) on the machine:
+Run from the root after `make setup`, where nghttpx and nginx are (Debian: nghttp2-proxy, nginx-light):
     .venv/bin/python -m tests.recordings.record_wire
-It writes wire-triton.json, wire-nghttpx.json (the same Triton behind it) and wire-grpcio.json here anew.
+It writes wire-triton.json, those of the proxies (the same Triton behind them) and wire-grpcio.json here anew.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.conftest import started
+from tests.real.proxies import nghttpx, nginx, program
 from tests.real.server_caller import PlainCaller, infer_request
-from tests.real.test_net_nghttpx import PROGRAM, Proxy
 from triton_users import demo
 from triton_users.server.control import Control
 from triton_users.wire import Connection, Encoded, Head, Status, encode
@@ -136,18 +136,24 @@ def write(name: str, server: str, conversations: list[Any]) -> None:
 
 
 def record_triton() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
         server = started(demo.build(folder / "models", ["identity"]), folder / "server.log")
-        proxy = Proxy(server.url, folder)
+        proxies = {"nghttpx": nghttpx(server.url, folder), "nginx": nginx(server.url, folder, 1000)}
         try:
             triton = f"Triton {Control(PlainCaller(server.url)).server_metadata()[1]}"
             write("triton", triton, of_triton(server.url))
-            said = subprocess.run([str(PROGRAM), "--version"], capture_output=True, text=True, check=True)
-            write("nghttpx", f"{said.stdout.split(chr(10))[0]} before {triton}", of_triton(proxy.url))
+            for name, proxy in proxies.items():
+                write(name, f"{version_of(name)} before {triton}", of_triton(proxy.url))
         finally:
-            proxy.stop()
+            for proxy in proxies.values():
+                proxy.stop()
             server.stop()
+
+
+def version_of(name: str) -> str:
+    asked = subprocess.run([program(name, name), "-v"], capture_output=True, text=True, check=True)
+    return (asked.stdout + asked.stderr).strip()
 
 
 def record_grpcio() -> None:

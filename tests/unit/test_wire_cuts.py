@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.wire_conversation import ASIDES, BAD, GOOD, Call, check, converse, plain, run, together
 from tests.unit.wire_server import GRPC_HEADERS, OK_TRAILERS, Reader, data, frame, headers, opened, prefixed
+from tests.unit.wire_table import with_table
 from triton_users.wire import frames
 from triton_users.wire.fast import MAX_PATTERNS
 
@@ -30,24 +31,33 @@ def recorded():
 
 
 CONVERSATION = recorded()
+STREAMS = {
+    "literals": CONVERSATION.stream,
+    "a table": with_table(CONVERSATION.stream, random.Random(4)),
+}
 WHOLE = run(CONVERSATION.tickets, CONVERSATION.stream, fast=False)
+
+each_path = pytest.mark.parametrize("fast", [True, False])
+each_stream = pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 
 
 def test_the_recorded_conversation_comes_out_right():
     check(CONVERSATION, WHOLE)
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_every_cut_in_two(fast):
-    for cut in range(len(CONVERSATION.stream)):
-        outcome = run(CONVERSATION.tickets, CONVERSATION.stream, [cut], fast=fast)
+@each_path
+@each_stream
+def test_every_cut_in_two(fast, stream):
+    for cut in range(len(stream)):
+        outcome = run(CONVERSATION.tickets, stream, [cut], fast=fast)
         assert outcome.key() == WHOLE.key(), cut
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_byte_by_byte(fast):
+@each_path
+@each_stream
+def test_byte_by_byte(fast, stream):
     reader = Reader(opened(len(CONVERSATION.tickets), CONVERSATION.tickets, fast=fast, window=65_535))
-    for byte in CONVERSATION.stream:
+    for byte in stream:
         reader.feed(bytes([byte]))
     assert sorted(reader.ok) == sorted(WHOLE.ok)
     assert sorted(map(repr, reader.other)) == sorted(map(repr, WHOLE.other))
@@ -148,16 +158,17 @@ RESPONSES = st.lists(
 
 
 @settings(max_examples=400)
-@given(RESPONSES, st.integers(0, 2**32), st.lists(st.floats(0, 1), max_size=8), st.booleans())
-def test_any_mix_in_any_cuts(responses, seed, cuts, skip):
+@given(RESPONSES, st.integers(0, 2**32), st.lists(st.floats(0, 1), max_size=8), st.booleans(), st.booleans())
+def test_any_mix_in_any_cuts(responses, seed, cuts, skip, table):
     kinds, wants, sizes = zip(*responses, strict=True)
     messages = [bytes([i]) * size for i, size in enumerate(sizes)]
     conversation = converse(kinds, wants, messages, random.Random(seed))
-    places = sorted(int(cut * len(conversation.stream)) for cut in cuts)
-    whole = run(conversation.tickets, conversation.stream, fast=False, window=WINDOW)
+    stream = with_table(conversation.stream, random.Random(seed)) if table else conversation.stream
+    places = sorted(int(cut * len(stream)) for cut in cuts)
+    whole = run(conversation.tickets, stream, fast=False, window=WINDOW)
     check(conversation, whole)
     for fast, parts in itertools.product((True, False), ([], places)):
-        outcome = run(conversation.tickets, conversation.stream, parts, fast=fast, skip=skip, window=WINDOW)
+        outcome = run(conversation.tickets, stream, parts, fast=fast, skip=skip, window=WINDOW)
         assert outcome.key() == whole.key()
 
 
@@ -213,16 +224,6 @@ def test_failures_are_no_pattern(fast):
         stream += headers(i, bad) + data(i, prefixed(b"m")) + headers(i, OK_TRAILERS, end=True)
     got = connection.receive(memoryview(stream))
     assert [status for _, status, _ in got.other] == [7] * 4 + [2] * 4
-
-
-def test_blocks_of_streams_that_have_ended_teach_nothing():
-    """They are never decoded, so a broken one is nobody's fault, however often it comes."""
-    connection = opened(2)
-    first = together(1, b"m")[0][0]
-    broken = frame(frames.HEADERS, frames.END_HEADERS, 1, b"\xff\xff\xff\xff\xff\xff")
-    broken += data(1, prefixed(b"m")) + frame(frames.HEADERS, 5, 1, b"\xff\xff\xff\xff\xff\xff")
-    got = connection.receive(memoryview(first + broken * 3 + together(3, b"m")[0][0]))
-    assert got.ok == [(0,), (1,)]
 
 
 def test_every_flipped_bit_of_a_known_response():

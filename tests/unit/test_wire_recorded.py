@@ -13,7 +13,7 @@ RECORDINGS = recordings()
 
 
 def test_there_is_every_server() -> None:
-    assert {one.name.split(":")[0] for one in RECORDINGS} == {"grpcio", "nghttpx", "triton"}
+    assert {one.name.split(":")[0] for one in RECORDINGS} == {"grpcio", "nghttpx", "nginx", "triton"}
 
 
 @pytest.mark.parametrize("fast", [True, False])

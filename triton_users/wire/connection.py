@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 from triton_users.wire import frames, settings
 from triton_users.wire.errors import ExcessError, FrameSizeError, ProtocolError, code_name
 from triton_users.wire.fast import Found, Patterns
-from triton_users.wire.headers import RequestBlocks, ResponseBlocks
+from triton_users.wire.headers import MOST_CHANGES, RequestBlocks, ResponseBlocks
 from triton_users.wire.incoming import WHOLE_DATA, Assembly, Data, Payload
 from triton_users.wire.outgoing import Buffers, Outgoing
 from triton_users.wire.received import Received
@@ -291,11 +291,23 @@ class Connection:
         self._block(assembly.stream_id, assembly.block, assembly.ends)
 
     def _block(self, stream_id: int, raw: bytes, ends: bool) -> None:
+        blocks = self._response_blocks
+        changes = blocks.changes
+        block = blocks.block(raw)  # that of a stream which has ended may change the table too
+        if blocks.changes != changes:
+            self._table_changed()
         if stream_id not in self.live:
             return
-        verdict = self._streams.response(stream_id).headers(self._response_blocks.block(raw), ends)
+        verdict = self._streams.response(stream_id).headers(block, ends)
         if verdict is not None:
             self._streams.end(stream_id, *verdict)
+
+    def _table_changed(self) -> None:
+        """The bytes of a header block mean something else from now on."""
+        if self._patterns is not None:
+            self._patterns.forget()
+        if self._response_blocks.changes == MOST_CHANGES:
+            self._streams.out.append(settings.NO_TABLE)
 
     def _reset(self, payload: memoryview, _: int, stream_id: int) -> None:
         """Section 6.4. After a complete response it only asks us to send no more."""

@@ -138,6 +138,11 @@ class Patterns:
         self._whole: dict[int, Pattern] = {}
         """By the bytes of so many responses, and of those with a WINDOW_UPDATE behind them."""
 
+    def forget(self) -> None:
+        """Header blocks mean something else from now on. What came once counts as decoded no more."""
+        self._known.clear()
+        self._whole.clear()
+
     def take_front(self, view: memoryview, n: int) -> Found | int:
         """``Connection.take_front``, between two frames."""
         pattern = self._whole.get(n)

@@ -1,4 +1,8 @@
-"""Header blocks: ours, encoded once per ``Head``, and the server's, decoded once per distinct block."""
+"""Header blocks: ours, encoded once per ``Head``, and the server's, decoded once per distinct block.
+
+Either side keeps a table of fields that the other enters (HPACK, RFC 7541). While a table stays as it is,
+equal blocks mean the same.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,11 @@ from triton_users.wire.status import Status
 USER_AGENT: Final = b"grpc-python-triton-users/0.1"
 
 TABLE_SIZE: Final = 4096
-"""Bytes of the server's header table that we use at most: its size before any SETTINGS."""
+"""Bytes of a header table, of ours and at most of the server's: its size before any SETTINGS."""
+
+MOST_CHANGES: Final = 64
+"""Changes of our table after which the server should use none: its fields do not repeat. Those of Triton
+change it once, with the first response."""
 
 MAX_CACHED_HEADS: Final = 1024
 MAX_CACHED_BLOCKS: Final = 1024
@@ -136,27 +144,36 @@ class Block(NamedTuple):
 
 
 class ResponseBlocks:
-    """Decodes the server's header blocks. Our header table has size 0, so that a block has one meaning."""
+    """Decodes the server's header blocks, every one and in order. ``changes`` counts those that have changed
+    the table: whatever is remembered of earlier blocks is void then."""
 
     def __init__(self) -> None:
+        self.changes = 0
         self._cache: dict[bytes, Block] = {}
         self._decoder = Decoder(MAX_HEADER_LIST)
-        self._decoder.max_allowed_table_size = 0
-        self._decoder.header_table_size = 0
 
     def block(self, raw: bytes) -> Block:
         block = self._cache.get(raw)
         if block is None:
+            before = self._table()
             block = self._decode(raw)
-            if len(raw) <= MAX_CACHED_BLOCK:
+            if self._table() != before:
+                self.changes += 1
+                self._cache.clear()
+            elif len(raw) <= MAX_CACHED_BLOCK:
                 if len(self._cache) >= MAX_CACHED_BLOCKS:
                     self._cache.clear()
                 self._cache[raw] = block
         return block
 
     def remembered(self, raw: bytes) -> Block | None:
-        """The block if it was decoded before."""
+        """The block if it was decoded before, and changes nothing."""
         return self._cache.get(raw)
+
+    def _table(self) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
+        """All that the meaning of later blocks depends on."""
+        table = self._decoder.header_table
+        return table.maxsize, tuple(table.dynamic_entries)
 
     def _decode(self, raw: bytes) -> Block:
         try:

@@ -25,11 +25,9 @@ MAX_SETTINGS: Final = 16 * 1024
 def opening(window: int) -> bytes:
     """Everything a client says before its first request (section 3.4).
 
-    A header table of size 0 makes the server's header blocks stateless, so that equal blocks mean equal
-    headers. The connection's window has no setting and is enlarged by an update.
+    The connection's window has no setting and is enlarged by an update.
     """
     ours = {
-        HEADER_TABLE_SIZE: 0,
         ENABLE_PUSH: 0,
         INITIAL_WINDOW_SIZE: window,
         MAX_FRAME_SIZE: frames.LARGEST_MAX_FRAME_SIZE,
@@ -38,6 +36,10 @@ def opening(window: int) -> bytes:
     start = frames.PREFACE + frames.settings(ours)
     extra = window - DEFAULT_WINDOW
     return start + frames.window_update(0, extra) if extra else start
+
+
+NO_TABLE: Final = frames.settings({HEADER_TABLE_SIZE: 0})
+"""Asks the server to send header blocks that leave our table empty."""
 
 
 class PeerSettings:
