@@ -1,4 +1,5 @@
-"""The lag of bare wake-ups at Poisson instants, without request or server: what this machine does to a timer.
+"""The lag of bare wake-ups at Poisson instants, without request or server: what this machine does to a timer
+whose process asks for what ours asks for.
 
 python benchmarks/timer_lag.py RATE SECONDS REALTIME(0|1); one line of JSON.
 """
@@ -12,6 +13,8 @@ import random
 import select
 import sys
 import time
+
+from triton_users.run.realtime import short_slice
 
 CLOCK_MONOTONIC = TFD_TIMER_ABSTIME = 1
 NS_PER_S = 1_000_000_000
@@ -52,6 +55,8 @@ def lags_ns(rate: float, seconds: float) -> list[int]:
 def main(rate: str, seconds: str, realtime: str) -> None:
     if realtime == "1":
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    else:
+        short_slice()
     lags = lags_ns(float(rate), float(seconds))
     late = sum(lag > LATE_NS for lag in lags)
     p50, p99 = (max(lags[int(q * len(lags))], 0) for q in (0.5, 0.99))
