@@ -10,6 +10,7 @@ import pytest
 from tests.fakes.peer import Peer, later
 from tests.rig import Rig
 from triton_users.net import Channel
+from triton_users.wire import Connection
 
 
 @pytest.fixture
@@ -40,3 +41,12 @@ def rig(peer: Peer) -> Iterator[Rig]:
     peer.answer = later(0.002)
     with Rig(peer.url) as made:
         yield made
+
+
+@pytest.fixture
+def general_frames(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Where the frames stood, in the views given, that the general parser has taken."""
+    places: list[int] = []
+    frame = Connection._frame
+    monkeypatch.setattr(Connection, "_frame", lambda self, view, p: places.append(p) or frame(self, view, p))
+    return places
