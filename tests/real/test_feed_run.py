@@ -96,8 +96,8 @@ def steady(run: LocustProcess) -> None:
 
 def undisturbed(run: LocustProcess, since_ns: int, until_ns: int) -> None:
     """The whole seconds of an outage (wall clock) are as those before it, but for what the machine itself
-    does: it takes 40 ms away now and then, and seldom from more than half of the seconds. Whoever waits for
-    the database misses half a second and more."""
+    does: it takes 40 ms away now and then, on a bad day an eighth of each second. Whoever waits for the
+    database misses half a second and more."""
     zero = json.loads((run.folder / "run.json").read_text())["zero_wall_ns"]
     before: list[Counter[str]] = []
     during: list[Counter[str]] = []
@@ -111,7 +111,7 @@ def undisturbed(run: LocustProcess, since_ns: int, until_ns: int) -> None:
     assert len(before) >= 2 and len(during) >= 3, (before, during)
     usual = {name: median(second[name] for second in before) for name in ("late", "send_lag_p99_ns")}
     assert mean(second["sent"] for second in during) == pytest.approx(RATE, rel=0.05), during
-    assert median(second["late"] for second in during) <= usual["late"] + RATE / 20, (usual, during)
+    assert median(second["late"] for second in during) <= usual["late"] + RATE / 4, (usual, during)
     lag = median(second["send_lag_p99_ns"] for second in during)
     assert lag <= 2 * usual["send_lag_p99_ns"] + 100_000_000, (usual, during)
 
