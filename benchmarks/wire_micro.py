@@ -20,6 +20,12 @@ ROUNDS = 7
 
 HEAD = Head(b"/inference.GRPCInferenceService/ModelInfer")
 MESSAGE = bytes(range(110))
+FIELDS = [
+    (":status", "200"),
+    ("content-type", "application/grpc"),
+    ("grpc-encoding", "identity"),
+    ("grpc-accept-encoding", "identity, deflate, gzip"),
+]
 
 
 def connection(fast: bool) -> Connection:
@@ -28,14 +34,6 @@ def connection(fast: bool) -> Connection:
     settings = frames.settings({4: 2**22, 5: 2**22})
     made.receive(memoryview(settings + frames.window_update(0, 2**30)))
     return made
-
-
-FIELDS = [
-    (":status", "200"),
-    ("content-type", "application/grpc"),
-    ("grpc-encoding", "identity"),
-    ("grpc-accept-encoding", "identity, deflate, gzip"),
-]
 
 
 def entered(client: Connection) -> tuple[bytes, bytes]:

@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +45,8 @@ class Asked(NamedTuple):
     item: Encoded
     status: Status = Status.OK
 
+
+PROXIES = {"nghttpx": nghttpx, "nginx": partial(nginx, requests=1000)}
 
 Groups = Sequence[Sequence[Asked]]
 """What is sent at once; each group follows when the one before it is answered."""
@@ -136,19 +140,16 @@ def write(name: str, server: str, conversations: list[Any]) -> None:
 
 
 def record_triton() -> None:
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = started(demo.build(folder / "models", ["identity"]), folder / "server.log")
-        proxies = {"nghttpx": nghttpx(server.url, folder), "nginx": nginx(server.url, folder, 1000)}
-        try:
-            triton = f"Triton {Control(PlainCaller(server.url)).server_metadata()[1]}"
-            write("triton", triton, of_triton(server.url))
-            for name, proxy in proxies.items():
-                write(name, f"{version_of(name)} before {triton}", of_triton(proxy.url))
-        finally:
-            for proxy in proxies.values():
-                proxy.stop()
-            server.stop()
+        stack.callback(server.stop)
+        triton = f"Triton {Control(PlainCaller(server.url)).server_metadata()[1]}"
+        write("triton", triton, of_triton(server.url))
+        for name, start in PROXIES.items():
+            proxy = start(server.url, folder)
+            stack.callback(proxy.stop)
+            write(name, f"{version_of(name)} before {triton}", of_triton(proxy.url))
 
 
 def version_of(name: str) -> str:

@@ -48,8 +48,7 @@ def ends(answers: Sequence[bytes], fast: bool) -> list[int]:
     cuts = [sum(map(len, answers[: i + 1])) for i in range(len(answers) - 1)]
     outcome = run(tickets, stream, cuts, fast=fast)
     assert outcome.fault is None
-    found = dict.fromkeys(outcome.ok, 0) | {ticket: status for ticket, status, _ in outcome.other}
-    return [found[ticket] for ticket in tickets]
+    return outcome.statuses(tickets)
 
 
 @each_path

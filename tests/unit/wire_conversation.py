@@ -197,6 +197,11 @@ class Outcome:
     window: tuple[int, int]
     fault: str | None
 
+    def statuses(self, tickets: Sequence[object]) -> list[int]:
+        """Of requests that have ended, in the order of these tickets."""
+        found = dict.fromkeys(self.ok, 0) | {ticket: status for ticket, status, _ in self.other}
+        return [found[ticket] for ticket in tickets]
+
     def key(self) -> tuple:
         other = [(repr(ticket), status, payload) for ticket, status, payload in self.other]
         return sorted(self.ok), sorted(other), self.out, self.left, self.window, self.fault

@@ -23,8 +23,8 @@ TABLE_SIZE: Final = 4096
 """Bytes of a header table, of ours and at most of the server's: its size before any SETTINGS."""
 
 MOST_CHANGES: Final = 64
-"""Changes of our table after which the server should use none: its fields do not repeat. Those of Triton
-change it once, with the first response."""
+"""Changes of our table after which the server should use none: its fields do not repeat. Triton changes it
+twice, with the headers and the trailers of its first response, and once more for each new status."""
 
 MAX_CACHED_HEADS: Final = 1024
 MAX_CACHED_BLOCKS: Final = 1024
