@@ -137,11 +137,10 @@ def outcome_of(
     )
 
 
-def example_run(latency_threshold_ns: int | None = None) -> RunOutcome:
-    """Closed loop at two batch sizes, an overloaded open loop, and a mix in which requests fail."""
+def sound_and_overloaded() -> tuple[StepOutcome, ...]:
+    """Closed loop at two batch sizes, and an open loop that overloads the server."""
     overload = "batch 1, 240/s poisson"
-    mix = "batch mix 1=80,8=20, 25.0/s poisson"
-    steps = (
+    return (
         outcome_of(
             0,
             "batch 1, concurrency 1",
@@ -178,26 +177,37 @@ def example_run(latency_threshold_ns: int | None = None) -> RunOutcome:
             ),
             latency_ms=1420,
         ),
-        outcome_of(
-            4,
-            mix,
-            flow_of(SMALL, LARGE, rate=25),
-            {SMALL: series_of(SMALL, 20, 18, failed=3), LARGE: series_of(LARGE, 5, 60)},
-            Reason(
-                "failures", DOUBTFUL, mix, "3 requests failed (2.34 %): UNAVAILABLE 3", "see the server's log"
-            ),
-            Reason(
-                "thin_percentiles",
-                DOUBTFUL,
-                mix,
-                "fewer than 5 of 125 requests lie above p99",
-                "measure longer",
-            ),
-            latency_ms=26,
-            messages=(("UNAVAILABLE", "connection to 127.0.0.1:8001 was closed", 3),),
-            skipped="connections were lost during the step",
-        ),
     )
+
+
+def failing_mix(index: int) -> StepOutcome:
+    """A mix in which requests fail."""
+    mix = "batch mix 1=80,8=20, 25.0/s poisson"
+    return outcome_of(
+        index,
+        mix,
+        flow_of(SMALL, LARGE, rate=25),
+        {SMALL: series_of(SMALL, 20, 18, failed=3), LARGE: series_of(LARGE, 5, 60)},
+        Reason(
+            "failures", DOUBTFUL, mix, "3 requests failed (2.34 %): UNAVAILABLE 3", "see the server's log"
+        ),
+        Reason(
+            "thin_percentiles",
+            DOUBTFUL,
+            mix,
+            "fewer than 5 of 125 requests lie above p99",
+            "measure longer",
+        ),
+        latency_ms=26,
+        messages=(("UNAVAILABLE", "connection to 127.0.0.1:8001 was closed", 3),),
+        skipped="connections were lost during the step",
+    )
+
+
+def example_run(latency_threshold_ns: int | None = None) -> RunOutcome:
+    """Closed loop at two batch sizes, an overloaded open loop, and a mix in which requests fail."""
+    before = sound_and_overloaded()
+    steps = (*before, failing_mix(len(before)))
     verdict = combine(step.verdict for step in steps)
     return RunOutcome(
         id="4f2a",
